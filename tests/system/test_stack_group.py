@@ -1,0 +1,389 @@
+"""A whole stack under a real supervisord: up, down, and recovery from kill -9 of anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wbd.errors import ConfigError, DependencyUnavailable
+from wbd.stack.control import GroupNotRunning, State, Supervisor, follow
+from wbd.stack.exclusive import StackBusy
+from wbd.stack.group import StackOptions, down, status, up
+from wbd.stack.kafka import KafkaBroker
+from wbd.stack.mariadb import MariaDB
+from wbd.stack.places import StateDir
+from wbd.stack.processes import find_processes, wait_for_exit, wait_until
+from wbd.stack.supervisor import Program
+
+ROOT = Path(__file__).parents[2]
+# A worker that says when it starts and stops, and whether the database still answered at its very end.
+WORKER = """
+import signal, sys
+from pathlib import Path
+from wbd.stack.mariadb import MariaDB
+name, state = sys.argv[1], Path(sys.argv[2])
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+(state / "run" / f"{name}.ready").touch()
+print("started", name, flush=True)
+signal.sigwait({signal.SIGTERM})
+(state / "run" / f"{name}.ready").unlink()
+try:
+    print("stopped", name, "while", MariaDB(state).ping(5.0), flush=True)
+except Exception as error:
+    print("stopped", name, "without a database:", error, flush=True)
+"""
+# Elsewhere, so that only one test pays for a Java virtual machine; nobody connects to it.
+NO_KAFKA = "127.0.0.1:9"
+
+
+class Group:
+    """A stack of MariaDB and two tiny workers in a folder of its own."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self.options = StackOptions(state_dir, kafka_brokers=NO_KAFKA)
+        self.places = StateDir.at(state_dir)
+        self.lines: list[str] = []
+        self.script = state_dir.parent / "worker.py"
+        self.script.write_text(WORKER)
+
+    def program(self, name: str) -> Program:
+        return Program(name, (sys.executable, str(self.script), name, str(self.state_dir)), startsecs=1, stop_wait_s=5)
+
+    def ready(self, name: str) -> bool:
+        return (self.places.run / f"{name}.ready").exists()
+
+    def up(self, options: StackOptions | None = None, workers: list[Program] | None = None) -> None:
+        up(
+            options or self.options,
+            detach=True,
+            prepare=lambda: self.lines.append(f"prepare {json.loads(self.places.stack_json.read_text())}"),
+            ready=self.ready,
+            echo=self.lines.append,
+            workers=[self.program("one"), self.program("two")] if workers is None else workers,
+        )
+
+    def down(self) -> bool:
+        return down(self.options, echo=self.lines.append)
+
+    def row_state(self, name: str) -> tuple[State, int | None]:
+        row = Supervisor(self.places).process(name)
+        return row.state, row.pid
+
+    def log(self, program: str) -> str:
+        return self.places.log_of(program).read_text()
+
+    def left_over(self) -> list[int]:
+        """Processes of this stack that live, whoever started them."""
+        return find_processes(lambda arguments, _: any(str(self.state_dir) in argument for argument in arguments))
+
+
+@pytest.fixture
+def group(tmp_path_factory: pytest.TempPathFactory, mariadb: MariaDB) -> Iterator[Group]:
+    group = Group(tmp_path_factory.mktemp("g") / "s")
+    yield group
+    group.down()
+    assert group.left_over() == []
+
+
+def foreground(group: Group, prepare: str = "pass") -> subprocess.Popen[str]:
+    """Run `up` in the foreground in a process of its own; its stdout has one line a step."""
+    program = textwrap.dedent(
+        f"""
+        import sys, time
+        from pathlib import Path
+        from wbd.stack.group import StackOptions, up
+        from wbd.stack.supervisor import Program
+        state = Path({str(group.state_dir)!r})
+        def prepare():
+            {prepare}
+        worker = Program("one", (sys.executable, {str(group.script)!r}, "one", str(state)), 1, 5)
+        up(StackOptions(state, kafka_brokers={NO_KAFKA!r}), detach=False, prepare=prepare,
+           ready=lambda name: (state / "run" / f"{{name}}.ready").exists(),
+           echo=lambda line: print(line, flush=True), workers=[worker],
+           on_ready=lambda: print("on_ready", flush=True))
+        """
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    """Read lines until one holds *text*; the pipe closes when the process ends."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"{text!r} not in {lines}, stderr {process.stderr and process.stderr.read()}")
+
+
+def test_up_starts_in_order_and_down_stops_in_reverse(group: Group) -> None:
+    group.up()
+    text = "\n".join(group.lines)
+    assert text.index("mariadb: MariaDB") < text.index("prepare ") < text.index("one: ready") < text.index("all ready")
+    own = json.loads(group.places.stack_json.read_text())
+    assert own == {
+        "vitess_unix_socket": str(group.places.run / "mysql.sock"),
+        "vitess_user": MariaDB(group.state_dir).user,
+        "vitess_database": "wikibase",
+        "objects_url": f"file://{group.places.objects}",
+    }
+    assert group.places.stack_json.stat().st_mode & 0o777 == 0o600
+    assert group.state_dir.stat().st_mode & 0o777 == 0o700
+    assert [(row.group, row.name, row.state, row.restarts) for row in status(group.options)] == [
+        ("engines", "mariadb", State.RUNNING, 0),
+        ("wbd", "one", State.RUNNING, 0),
+        ("wbd", "two", State.RUNNING, 0),
+    ]
+    assert group.down() is True
+    for name in ("one", "two"):
+        assert f"stopped {name} while MariaDB" in group.log(name)
+    assert not group.places.stack_json.exists()
+    assert group.left_over() == []
+    with pytest.raises(GroupNotRunning, match="wbd up"):
+        status(group.options)
+    assert group.down() is False
+
+
+def test_supervisord_itself_stops_workers_before_engines(group: Group) -> None:
+    """As a container or a machine that shuts down does it: SIGTERM to supervisord alone."""
+    group.up()
+    pid = Supervisor(group.places).pid()
+    os.kill(pid, signal.SIGTERM)
+    assert wait_for_exit(pid, 30)
+    assert "stopped one while MariaDB" in group.log("one")
+    assert "stopped two while MariaDB" in group.log("two")
+    assert group.left_over() == []
+
+
+def test_a_second_up_refuses_and_leaves_the_first_alone(group: Group) -> None:
+    group.up()
+    before = [(row.name, row.pid) for row in status(group.options)]
+    with pytest.raises(StackBusy, match="already running"):
+        group.up()
+    assert [(row.name, row.pid) for row in status(group.options)] == before
+    assert group.places.stack_json.exists()
+
+
+def test_a_killed_worker_is_back_by_itself_and_counted(group: Group) -> None:
+    group.up()
+    _, pid = group.row_state("one")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: group.row_state("one")[1] not in (None, pid), 10)
+    assert wait_until(lambda: group.row_state("one")[0] == State.RUNNING, 10)
+    assert {row.name: row.restarts for row in status(group.options)} == {"mariadb": 0, "one": 1, "two": 0}
+    supervisor = Supervisor(group.places)
+    supervisor.restart("two", timeout_s=10)
+    assert wait_until(lambda: supervisor.process("two").state == State.RUNNING, 10)
+    assert supervisor.tail("two", 3)[-1] == "started two"
+    with pytest.raises(ConfigError, match="program 'three' unknown; there are: mariadb, one, two"):
+        supervisor.process("three")
+
+
+def test_up_recovers_when_supervisord_was_killed(group: Group) -> None:
+    group.up()
+    orphans = {row.name: row.pid for row in status(group.options)}
+    pid = Supervisor(group.places).pid()
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for_exit(pid, 10)
+    assert group.places.stack_json.exists()
+    # What a process that reads its settings through the left-over stack.json would ask for.
+    stale = json.loads(group.places.stack_json.read_text())
+    group.up(replace(group.options, vitess_unix_socket=stale["vitess_unix_socket"]))
+    assert any("outlived their supervisord" in line for line in group.lines)
+    for row in status(group.options):
+        assert row.state == State.RUNNING
+        assert row.pid != orphans[row.name]
+    for left in orphans.values():
+        assert left is not None
+        assert wait_for_exit(left, 1)
+
+
+def test_up_recovers_when_everything_was_killed(group: Group) -> None:
+    group.up()
+    pids = [Supervisor(group.places).pid(), *(row.pid for row in status(group.options) if row.pid)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        assert wait_for_exit(pid, 10)
+    group.up()
+    assert all(row.state == State.RUNNING for row in status(group.options))
+
+
+def test_up_recovers_when_an_earlier_up_was_killed_half_way(group: Group) -> None:
+    first = foreground(group, prepare='print("in prepare", flush=True); time.sleep(600)')
+    read_until(first, "in prepare")
+    with pytest.raises(StackBusy, match=f"pid {first.pid} is starting or stopping"):
+        group.up()
+    first.kill()
+    first.communicate()
+    group.up()
+    assert any("ended half way" in line for line in group.lines)
+    assert all(row.state == State.RUNNING for row in status(group.options))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_foreground_stops_everything_in_order(group: Group, number: signal.Signals) -> None:
+    process = foreground(group)
+    lines = read_until(process, "on_ready")
+    assert "all ready" in lines[-2]
+    process.send_signal(number)
+    rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert rest.splitlines() == ["stopping one", "stopping mariadb", "stopped"]
+    assert "stopped one while MariaDB" in group.log("one")
+    assert group.left_over() == []
+
+
+def test_a_signal_during_the_start_stops_what_has_started(group: Group) -> None:
+    process = foreground(group, prepare='print("in prepare", flush=True); time.sleep(600)')
+    read_until(process, "in prepare")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert group.left_over() == []
+    assert not group.places.stack_json.exists()
+
+
+def test_down_ends_an_up_in_the_foreground(group: Group) -> None:
+    process = foreground(group)
+    read_until(process, "on_ready")
+    assert group.down() is True
+    rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors, rest) == (0, "", "stopped\n")
+
+
+def test_a_foreground_up_whose_supervisord_dies_ends_the_rest_and_says_so(group: Group) -> None:
+    process = foreground(group)
+    read_until(process, "on_ready")
+    os.kill(Supervisor(group.places).pid(), signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "supervisord ended with exit code -9; 2 processes that it left behind were ended" in errors
+    assert group.left_over() == []
+
+
+def test_a_worker_that_cannot_live_is_reported_with_its_log_and_nothing_stays(group: Group) -> None:
+    broken = Program("broken", (sys.executable, "-c", "raise SystemExit('planted fault')"), startsecs=1, stop_wait_s=5)
+    with pytest.raises(DependencyUnavailable, match=r"worker broken: not ready(.|\n)*planted fault"):
+        up(
+            group.options,
+            detach=True,
+            prepare=lambda: None,
+            ready=lambda name: True,
+            echo=group.lines.append,
+            workers=[broken],
+            ready_s=2.0,
+        )
+    assert group.left_over() == []
+    assert not group.places.stack_json.exists()
+
+
+def test_a_failing_prepare_stops_what_has_started(group: Group) -> None:
+    def prepare() -> None:
+        raise DependencyUnavailable("planted fault")
+
+    with pytest.raises(DependencyUnavailable, match="planted fault"):
+        up(group.options, detach=True, prepare=prepare, ready=lambda name: True, echo=group.lines.append, workers=[])
+    assert group.left_over() == []
+
+
+def test_with_real_servers_in_the_settings_no_engine_starts(group: Group) -> None:
+    group.up(StackOptions(group.state_dir, vitess_host="db.example", kafka_brokers=NO_KAFKA, objects_url="s3://"))
+    assert [row.name for row in status(group.options)] == ["one", "two"]
+    assert json.loads(group.places.stack_json.read_text()) == {}
+    assert not group.places.mysql.exists()
+    assert not group.places.objects.exists()
+
+
+def test_with_no_settings_a_real_kafka_starts(group: Group, kafka: KafkaBroker) -> None:
+    kafka.stop()  # one Java virtual machine at a time is enough for a small machine
+    try:
+        group.up(StackOptions(group.state_dir, cache_dir=kafka.cache_dir))
+        own = json.loads(group.places.stack_json.read_text())
+        assert own["kafka_brokers"].startswith("127.0.0.1:")
+        assert [row.name for row in status(group.options)] == ["kafka", "mariadb", "one", "two"]
+        group.down()
+    finally:
+        kafka.start()
+
+
+def test_without_java_the_mock_cluster_stands_in_and_says_what_it_cannot(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    group.up(StackOptions(group.state_dir, vitess_host="db.example", topics=("a.topic",)))
+    text = "\n".join(group.lines)
+    assert "java not found" in text
+    assert "for trying out only, keeps nothing across a restart" in text
+    assert "mock_kafka" in [row.name for row in status(group.options)]
+
+
+def test_without_java_a_folder_with_kafka_s_messages_is_not_given_to_the_mock(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.places.create()
+    (group.places.kafka / "data").mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="holds messages that only Apache Kafka can serve, but: java not found"):
+        group.up(StackOptions(group.state_dir, vitess_host="db.example"))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("x" * 100, "Unix socket path"), ("100%", "cannot be written"), ("a #b", "cannot be written")],
+)
+def test_a_state_folder_that_cannot_work_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        up(
+            StackOptions(tmp_path / name),
+            detach=True,
+            prepare=lambda: None,
+            ready=lambda name: True,
+            echo=lambda line: None,
+        )
+    assert not (tmp_path / name).exists()
+
+
+def test_a_followed_log_goes_on_across_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_text("one\ntwo\nthree\n")
+    lines = follow(log, lines=2, interval_s=0.01)
+    assert [next(lines), next(lines)] == ["two", "three"]
+    found: list[str] = []
+    enough = threading.Event()
+
+    def collect() -> None:
+        for line in lines:
+            found.append(line)
+            if line == "seven":
+                enough.set()
+                return
+
+    reader = threading.Thread(target=collect, daemon=True)
+    reader.start()
+    with log.open("a") as file:
+        file.write("four\nfi")
+        file.flush()
+        file.write("ve\n")
+    log.rename(tmp_path / "x.log.1")
+    log.write_text("six\nseven\n")
+    assert enough.wait(10)
+    reader.join(10)
+    assert found == ["four", "five", "six", "seven"]

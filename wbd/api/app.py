@@ -1,0 +1,79 @@
+"""The HTTP face of the group: health of every worker, of the group, and its metrics.
+
+GET /workers                  every worker of the table
+GET /workers/{name}/health    one worker, as the worker itself tells it
+GET /health                   the group; 503 when an essential worker does not work
+GET /metrics                  all processes in the Prometheus text format
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from wbd.api.gather import group_health, group_metrics, worker_health
+from wbd.runtime.clock import iso
+from wbd.runtime.group import WORKERS
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(run_dir: Path, worker_name: str = "api") -> Starlette:
+    """Return the ASGI application; it reads the health sockets below *run_dir* anew for each request."""
+    started_mono_s = time.monotonic()
+
+    async def health(_request: Request) -> Response:
+        found = await run_in_threadpool(group_health, run_dir)
+        body = {
+            "status": found.status,
+            "timestamp": iso(datetime.now(UTC)),
+            "uptime_seconds": round(time.monotonic() - started_mono_s, 3),
+            "worker_name": worker_name,
+            "checks": found.checks,
+        }
+        return _json(body, 503 if found.status == "unhealthy" else 200)
+
+    async def workers(_request: Request) -> Response:
+        return _json([{"name": w.name, "summary": w.summary, "essential": w.essential} for w in WORKERS])
+
+    async def one_worker(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in {worker.name for worker in WORKERS}:
+            known = ", ".join(worker.name for worker in WORKERS)
+            raise HTTPException(404, f"worker {name[:100]!r} unknown; there are: {known}")
+        body = await run_in_threadpool(worker_health, run_dir, name)
+        return _json(body, 503 if body["status"] == "stopped" else 200)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(await run_in_threadpool(group_metrics, run_dir), media_type=_METRICS_TYPE)
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        detail = error.detail if isinstance(error, HTTPException) else "internal error; see the log of the api worker"
+        return _json({"error": detail}, status)
+
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/workers", workers),
+            Route("/workers/{name}/health", one_worker),
+            Route("/metrics", metrics),
+        ],
+        exception_handlers={HTTPException: refused, Exception: refused},
+    )
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n", status, media_type="application/json")

@@ -1,0 +1,228 @@
+"""``wbd up``, ``down``, ``status``, ``logs``, ``restart``: the process group as a whole."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wbd.api.gather import worker_health
+from wbd.errors import ConfigError
+from wbd.runtime.group import WORKERS, worker_spec
+from wbd.settings import Settings, load
+from wbd.stack import group as stack
+from wbd.stack.control import GroupNotRunning, ProcessRow, Supervisor, follow, tail
+from wbd.stack.places import StateDir
+from wbd.workers import dev
+
+# restart() waits for the worker's own drain; beyond that supervisord kills it anyway.
+_RESTART_MARGIN_S = 30.0
+_NAMES = ", ".join(worker.name for worker in WORKERS)
+
+
+def options(settings: Settings) -> stack.StackOptions:
+    """Return what decides which engines are embedded."""
+    objects_url = settings.objects_address().url if settings.objects_are_set else None
+    return stack.StackOptions(
+        state_dir=settings.state_dir,
+        cache_dir=settings.wbd_cache_dir,
+        vitess_host=settings.vitess_host,
+        vitess_unix_socket=settings.vitess_unix_socket,
+        database_url=settings.database_url.get_secret_value() if settings.database_url else None,
+        kafka_brokers=settings.kafka_brokers,
+        objects_url=objects_url,
+        topics=tuple(settings.topics()),
+    )
+
+
+def up(args: argparse.Namespace) -> int:
+    """Start the group; without server settings also the embedded engines."""
+    settings = load(with_stack=False).settings
+
+    def prepare() -> None:
+        # Only now do the settings say where the embedded engines are.
+        running = load().settings
+        made: dict[str, int] = {}
+        for command in (dev.create_buckets, dev.create_tables, dev.create_topics):
+            for item in command(running):
+                if item.is_wrong:
+                    raise ConfigError(f"{item.kind} {item.name}: {item.state}: {item.detail}")
+                made[f"{item.kind}s {item.state}"] = made.get(f"{item.kind}s {item.state}", 0) + 1
+        echo(", ".join(f"{count} {what}" for what, count in made.items()))
+
+    def on_ready() -> None:
+        echo(f"state folder {settings.state_dir}; health at http://{settings.api_host}:{settings.metrics_port}/health")
+        echo("look with: wbd status; stop with: wbd down" if args.detach else "stop with Ctrl-C or: wbd down")
+
+    stack.up(
+        options(settings),
+        detach=args.detach,
+        prepare=prepare,
+        ready=lambda name: bool(worker_health(settings.run_dir, name).get("ready")),
+        echo=echo,
+        on_ready=on_ready,
+    )
+    return 0
+
+
+def down(args: argparse.Namespace) -> int:
+    """Stop workers, then engines."""
+    settings = load(with_stack=False).settings
+    if not stack.down(options(settings), echo=echo):
+        echo(f"nothing runs in {settings.state_dir}")
+    return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    """Show every program of the group; exit code 0 all ready, 1 something is not, 2 nothing runs."""
+    settings = load().settings
+    try:
+        rows = [_row(settings, row) for row in Supervisor(StateDir.at(settings.state_dir)).processes()]
+    except GroupNotRunning as error:
+        if args.json:
+            _write_json({"running": False, "error": str(error), "processes": []})
+        else:
+            sys.stderr.write(f"wbd: {error}\n")
+        return 2
+    well = all(row["ok"] for row in rows)
+    if args.json:
+        _write_json({"running": True, "ok": well, "state_dir": str(settings.state_dir), "processes": rows})
+    else:
+        Console(highlight=False).print(_table(rows))
+    return 0 if well else 1
+
+
+def logs(args: argparse.Namespace) -> int:
+    """Print the end of a program's log, and with -f what comes."""
+    path = StateDir.at(load().settings.state_dir).log_of(args.name)
+    if not path.is_file():
+        known = sorted(found.stem for found in path.parent.glob("*.log")) if path.parent.is_dir() else []
+        raise ConfigError(f"no log of {args.name!r} in {path.parent}; there are: {', '.join(known) or 'none'}")
+    if not args.follow:
+        sys.stdout.write("".join(f"{line}\n" for line in tail(path, args.lines)))
+        return 0
+    for line in follow(path, args.lines):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+def restart(args: argparse.Namespace) -> int:
+    """Stop one program in order and start it again."""
+    settings = load().settings
+    known = {worker.name for worker in WORKERS}
+    drain_s = worker_spec(args.name).drain_s if args.name in known else 60.0
+    supervisor = Supervisor(StateDir.at(settings.state_dir))
+    supervisor.restart(args.name, drain_s + _RESTART_MARGIN_S)
+    if args.name in known:
+        supervisor.wait_for(
+            lambda: bool(worker_health(settings.run_dir, args.name).get("ready")), 60.0, f"{args.name} to be ready"
+        )
+    echo(f"{args.name}: restarted, pid {supervisor.process(args.name).pid}")
+    return 0
+
+
+def add_arguments(commands: Any) -> None:
+    """Add the parsers of this file's commands."""
+    parser = commands.add_parser(
+        "up",
+        help="start the group, and embedded engines where no server is set",
+        description="Start every worker under supervisord. Without settings for a database, Kafka or an object store,"
+        " a private MariaDB, a Kafka broker and a folder of objects are started in the state folder.",
+        epilog="examples: wbd up -d | KAFKA_BROKERS=k1:9092 VITESS_HOST=db VITESS_USER=wbd VITESS_DATABASE=wiki wbd up",
+    )
+    parser.add_argument("-d", "--detach", action="store_true", help="return when all is ready instead of staying")
+    parser.set_defaults(run=up)
+    parser = commands.add_parser("down", help="stop workers, then engines", epilog="example: wbd down")
+    parser.set_defaults(run=down)
+    parser = commands.add_parser(
+        "status",
+        help="show every program of the group",
+        description="Exit code 0: all ready; 1: something is not; 2: nothing runs.",
+        epilog="examples: wbd status | wbd status --json | jq '.processes[] | select(.ok | not)'",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(run=status)
+    parser = commands.add_parser("logs", help="show a program's log", epilog="example: wbd logs entity_diff -f")
+    parser.add_argument("name", metavar="NAME", help=f"{_NAMES}, mariadb, kafka, supervisord")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
+    parser.add_argument("-n", "--lines", type=int, default=20, help="lines from the end (default 20)")
+    parser.set_defaults(run=logs)
+    parser = commands.add_parser("restart", help="restart one program", epilog="example: wbd restart entity_diff")
+    parser.add_argument("name", metavar="NAME", help=_NAMES)
+    parser.set_defaults(run=restart)
+
+
+def echo(text: str) -> None:
+    """Write one line of progress."""
+    sys.stdout.write(f"wbd: {text}\n")
+    sys.stdout.flush()
+
+
+def _row(settings: Settings, row: ProcessRow) -> dict[str, Any]:
+    """Join what supervisord and the worker itself tell of one program."""
+    found: dict[str, Any] = {}
+    is_worker = row.name in {worker.name for worker in WORKERS}
+    if is_worker:
+        found = worker_health(settings.run_dir, row.name)
+    running = str(row.state) == "RUNNING"
+    trouble = found.get("trouble") or {}
+    return {
+        "name": row.name,
+        "group": row.group,
+        "state": str(row.state),
+        "pid": row.pid,
+        "uptime_s": row.uptime_s,
+        "restarts": row.restarts,
+        "status": found.get("status"),
+        "ready": found.get("ready") if is_worker else None,
+        "heartbeat_age_s": found.get("heartbeat_age_s"),
+        "last_step": found.get("last_step"),
+        "message": trouble.get("message") or row.message or "",
+        "ok": running and (not is_worker or (bool(found.get("ready")) and not trouble)),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("PROGRAM", "STATE", "READY", "PID", "UPTIME", "HEARTBEAT", "LAST STEP", "RESTARTS", ""):
+        table.add_column(heading, no_wrap=heading != "", overflow="fold")
+    for row in rows:
+        state = row["status"] if row["status"] and row["state"] == "RUNNING" else row["state"].lower()
+        ready = {True: "yes", False: "no", None: "-"}[row["ready"]]
+        age_s = row["heartbeat_age_s"]
+        table.add_row(
+            row["name"],
+            Text(state, style="green" if row["ok"] else "red"),
+            ready,
+            str(row["pid"] or "-"),
+            _span(row["uptime_s"]),
+            "-" if age_s is None else f"{age_s:.1f} s ago",
+            _step(row["last_step"]),
+            "-" if row["restarts"] is None else str(row["restarts"]),
+            row["message"],
+        )
+    return table
+
+
+def _step(step: dict[str, Any] | None) -> str:
+    return f"{step['outcome']}, {step['duration_s'] * 1000:.1f} ms" if step else "-"
+
+
+def _span(seconds: int) -> str:
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def _write_json(value: Any) -> None:
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+

@@ -1,0 +1,185 @@
+"""The object store: small immutable objects by key, in S3 (``s3://``) or in a folder (``file:///path``).
+
+Objects go through obstore, which takes about a third of boto3's CPU time for a small GET. boto3 creates and checks
+buckets, which obstore cannot. In a folder, a bucket is a sub-folder; an object appears whole or not at all, but
+is not forced to disk: a power cut may lose what was written last. S3 is for data that must survive that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+
+from wbd.errors import ConfigError, ObjectStoreUnavailable
+from wbd.settings import ObjectsAddress
+
+T = TypeVar("T")
+
+# Latency-bound: sixteen requests under way hide about 16 round trips and keep memory small.
+_CONCURRENCY = 16
+# One batch of put_many or get_many never queues more than this many requests at once.
+_BATCH = 256
+
+
+class ObjectStore:
+    """One bucket. Safe to share between threads."""
+
+    def __init__(self, store: Any, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix=f"objects-{name}")
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write one object; on return it is stored. Raises ObjectStoreUnavailable."""
+        self._guard(key, lambda: obstore.put(self._store, key, data, use_multipart=False))
+
+    def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Write objects side by side; on return all are stored. Raises ObjectStoreUnavailable, some may be stored."""
+        self._spread(lambda item: self.put(*item), items)
+
+    def get(self, key: str) -> bytes | None:
+        """Read one object, None if there is none. Raises ObjectStoreUnavailable."""
+
+        def read() -> bytes | None:
+            try:
+                return bytes(obstore.get(self._store, key).bytes())
+            except FileNotFoundError:
+                return None
+
+        return self._guard(key, read)
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Read objects side by side, in the order of *keys*, None for those that are missing."""
+        return self._spread(self.get, keys)
+
+    def list_keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield every key that lies under the path *prefix*, in no promised order."""
+        for page in self._guard(prefix, lambda: obstore.list(self._store, prefix=prefix or None)):
+            for entry in page:
+                yield str(entry["path"])
+
+    def delete(self, key: str) -> None:
+        """Remove one object; harmless if there is none."""
+
+        def remove() -> None:
+            try:
+                obstore.delete(self._store, key)
+            except FileNotFoundError:
+                return
+
+        self._guard(key, remove)
+
+    def close(self) -> None:
+        """End the threads; requests under way finish first."""
+        self._pool.shutdown()
+
+    def _spread(self, call: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+        results: list[T] = []
+        for start in range(0, len(items), _BATCH):
+            results.extend(self._pool.map(call, items[start : start + _BATCH]))
+        return results
+
+    def _guard(self, key: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except (BaseError, OSError) as error:
+            raise ObjectStoreUnavailable(f"object {self._name}/{key}: {_first_line(error)}") from error
+
+
+def open_store(address: ObjectsAddress, bucket: str) -> ObjectStore:
+    """Open one bucket; connects at the first use. Raises ConfigError for an address that cannot be one."""
+    if address.folder is not None:
+        folder = address.folder / bucket
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return ObjectStore(LocalStore(folder), bucket)
+    if not address.url.startswith("s3://"):
+        raise ConfigError(f"objects_url {address.url!r} not allowed; allowed: file:///folder or s3://")
+    options: dict[str, Any] = {"region": address.region}
+    if address.endpoint:
+        # Addressing by path, since a private endpoint rarely has a DNS name for every bucket.
+        options |= {"endpoint": address.endpoint, "virtual_hosted_style_request": False}
+    if address.access_key:
+        options |= {"access_key_id": address.access_key, "secret_access_key": address.secret_key or ""}
+    store = S3Store(
+        bucket,
+        **options,
+        client_options={
+            "allow_http": (address.endpoint or "").startswith("http://"),
+            "connect_timeout": "5s",
+            "timeout": "30s",
+        },
+        # The worker's own retry shows in health and logs; a long silent one in here would not.
+        retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=10)},
+    )
+    return ObjectStore(store, bucket)
+
+
+class Buckets:
+    """Create and check buckets."""
+
+    def __init__(self, address: ObjectsAddress) -> None:
+        self._address = address
+        self._client: Any = None if address.folder else _s3_client(address)
+
+    def exists(self, name: str) -> bool:
+        """Tell whether the bucket is there and ours to use. Raises ObjectStoreUnavailable."""
+        if self._address.folder:
+            return (self._address.folder / name).is_dir()
+        try:
+            self._client.head_bucket(Bucket=name)
+        except botocore.exceptions.ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                return False
+            raise self._unavailable(name, error) from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise self._unavailable(name, error) from error
+        return True
+
+    def create(self, name: str) -> bool:
+        """Create the bucket; True if it is new, False if it existed. Raises ObjectStoreUnavailable."""
+        if self.exists(name):
+            return False
+        if self._address.folder:
+            (self._address.folder / name).mkdir(mode=0o700, parents=True)
+            return True
+        place: dict[str, Any] = {}
+        if self._address.region != "us-east-1":
+            # us-east-1 is the one region that S3 refuses as an explicit constraint.
+            place = {"CreateBucketConfiguration": {"LocationConstraint": self._address.region}}
+        try:
+            self._client.create_bucket(Bucket=name, **place)
+        except self._client.exceptions.BucketAlreadyOwnedByYou:
+            return False
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            raise self._unavailable(name, error) from error
+        return True
+
+    def _unavailable(self, name: str, error: Exception) -> ObjectStoreUnavailable:
+        return ObjectStoreUnavailable(f"bucket {name} of {self._address}: {_first_line(error)}")
+
+
+def _s3_client(address: ObjectsAddress) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=address.endpoint,
+        aws_access_key_id=address.access_key,
+        aws_secret_access_key=address.secret_key,
+        region_name=address.region,
+        config=botocore.config.Config(
+            connect_timeout=5, read_timeout=30, retries={"max_attempts": 2}, s3={"addressing_style": "path"}
+        ),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:500] if text else type(error).__name__

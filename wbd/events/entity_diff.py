@@ -1,0 +1,64 @@
+"""The event that tells what one revision added to and removed from an entity's RDF.
+
+Fields of the requirement document to the letter, and beside them operation, event_id and mime_type. The event_id is
+the same whenever the same revision is published again, so consumers can drop repeats.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import orjson
+
+from wbd.errors import BadInput
+
+Operation = Literal["import", "diff", "delete", "reconcile"]
+# Any fixed value will do; it keeps these ids apart from those of other kinds of event.
+_NAMESPACE = uuid.UUID("6f1f6b0e-2f0b-5f0e-9f5b-77bd1c0d6d11")
+_REQUIRED = ("schema_version", "entity_id", "revision_id", "rdf_added_data", "rdf_removed_data", "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDiff:
+    """
+    One event.
+
+    previous_revision_id: the revision that the diff starts from, None when there was none.
+    rdf_added_data, rdf_removed_data: RDF in the format of mime_type.
+    timestamp: when the revision was recorded, ISO 8601, UTC.
+    """
+
+    schema_version: str
+    entity_id: str
+    revision_id: int
+    previous_revision_id: int | None
+    operation: Operation
+    rdf_added_data: str
+    rdf_removed_data: str
+    timestamp: str
+    mime_type: str = "text/turtle"
+
+    @property
+    def event_id(self) -> str:
+        """The same for the same step of the same entity, whoever publishes it and when."""
+        name = f"{self.entity_id}/{self.previous_revision_id or 0}/{self.revision_id}/{self.operation}"
+        return str(uuid.uuid5(_NAMESPACE, name))
+
+    def to_bytes(self) -> bytes:
+        """Return the message value, JSON in UTF-8."""
+        return orjson.dumps({**asdict(self), "event_id": self.event_id})
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> EntityDiff:
+        """Read a message value. Raises BadInput for anything that is not such an event."""
+        try:
+            found = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise BadInput(f"entity diff event: not JSON ({error})") from None
+        missing = [name for name in _REQUIRED if not isinstance(found, dict) or name not in found]
+        if missing:
+            raise BadInput(f"entity diff event: missing {', '.join(missing)}")
+        known = {name: found[name] for name in cls.__slots__ if name in found}
+        return cls(**{"previous_revision_id": None, "operation": "diff", **known})

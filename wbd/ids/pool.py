@@ -1,0 +1,235 @@
+"""The ids that this process has reserved and not yet given out: one lane per entity type. No I/O, no clock.
+
+Invariants, each of them a reason why no id is given out twice:
+
+1. A lane's ranges lie in strictly increasing order, and everything given out lies below what is left.
+2. Adding a range that does not lie above everything the lane has ever held is refused.
+3. Ids leave a lane once: by a take, or by drain(), after which the lane takes nothing in and gives nothing out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wbd.errors import PermanentError
+from wbd.ids.entity_id import EntityType
+from wbd.ids.ranges import IdRange
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """
+    One lane at one moment.
+
+    current: what is left of the range in use; None if the lane is dry.
+    skipped: ids dropped because a block of consecutive ids did not fit in what was left of a range.
+    wanted: the largest count that was asked for in vain since the last add.
+    """
+
+    entity_type: EntityType
+    taken: int
+    left: int
+    skipped: int
+    added: int
+    current: IdRange | None
+    ranges: int
+    low_mark: int
+    wanted: int
+
+    @property
+    def is_low(self) -> bool:
+        return self.left < self.low_mark or self.wanted > 0
+
+
+class Lane:
+    """
+    Reserved ranges of one type, first in, first out; safe to share between threads.
+
+    *on_low* is called, outside the lock and at most once until the next add, when a take leaves fewer ids than the
+    low mark, or finds too few.
+    """
+
+    def __init__(self, entity_type: EntityType, on_low: Callable[[EntityType], None]) -> None:
+        self.entity_type = entity_type
+        self._on_low = on_low
+        self._lock = threading.Lock()
+        # The range in use, as two numbers so that the common take is one comparison and one addition.
+        self._next = 1
+        self._last = 0
+        self._behind: deque[IdRange] = deque()
+        self._high = 0
+        self._left = 0
+        self._skipped = 0
+        self._added = 0
+        self._returned = 0
+        # A lane is born low: it has nothing.
+        self._low_mark = 1
+        self._wanted = 0
+        self._low_said = False
+        self._closed = False
+
+    def add(self, new: IdRange, low_mark: int) -> None:
+        """
+        Put a range behind the others.
+
+        Args:
+            low_mark: from now on the lane is low when fewer ids than this are left.
+
+        Raises:
+            PermanentError: the range does not lie above all that the lane has held, or the lane is drained;
+                the caller must not use it.
+        """
+        with self._lock:
+            if new.first <= self._high or new.entity_type is not self.entity_type or self._closed:
+                raise PermanentError(
+                    f"range {new} refused: the {self.entity_type.value} lane "
+                    + ("is drained" if self._closed else f"has held ids up to {self._high}")
+                )
+            self._high = new.last
+            self._left += len(new)
+            self._added += len(new)
+            self._low_mark = low_mark
+            self._low_said = False
+            self._wanted = 0
+            if self._next > self._last:
+                self._next, self._last = new.first, new.last
+            elif not self._behind and new.first == self._last + 1:
+                self._last = new.last
+            elif self._behind and new.first == self._behind[-1].last + 1:
+                self._behind[-1] = IdRange(self.entity_type, self._behind[-1].first, new.last)
+            else:
+                self._behind.append(new)
+
+    def take_one(self) -> int:
+        """Return the next number, or 0 when the lane is dry."""
+        with self._lock:
+            number = self._next
+            if number < self._last:
+                self._next = number + 1
+            elif number == self._last:
+                self._advance()
+            else:
+                number = 0
+            if number:
+                self._left -= 1
+            # As _is_newly_low(), without the call: this is the path that every single id takes.
+            low = self._left < self._low_mark and not self._low_said
+            if low:
+                self._low_said = True
+        if low:
+            self._on_low(self.entity_type)
+        return number
+
+    def take(self, count: int) -> list[IdRange] | None:
+        """Return the next *count* ids, in one range or several, or None when fewer are left; nothing is taken then."""
+        with self._lock:
+            pieces: list[IdRange] | None = None
+            if self._left >= count:
+                pieces, wanted = [], count
+                while wanted:
+                    piece = self._cut(min(wanted, self._last - self._next + 1))
+                    pieces.append(piece)
+                    wanted -= len(piece)
+            else:
+                self._wanted = max(self._wanted, count)
+            low = self._is_newly_low()
+        if low:
+            self._on_low(self.entity_type)
+        return pieces
+
+    def take_block(self, count: int) -> IdRange | None:
+        """
+        Return the next *count* ids that are consecutive, or None when no range is that long; nothing is taken then.
+
+        What is left of shorter ranges in front is dropped, since ids are given out in increasing order.
+        """
+        with self._lock:
+            block = None
+            if self._last - self._next + 1 >= count:
+                block = self._cut(count)
+            elif any(len(one) >= count for one in self._behind):
+                while self._last - self._next + 1 < count:
+                    self._skipped += len(self._cut(self._last - self._next + 1))
+                block = self._cut(count)
+            else:
+                self._wanted = max(self._wanted, count)
+            low = self._is_newly_low()
+        if low:
+            self._on_low(self.entity_type)
+        return block
+
+    def drain(self) -> list[IdRange]:
+        """Close the lane and return what was left in it, in order."""
+        with self._lock:
+            self._closed = True
+            rest = [IdRange(self.entity_type, self._next, self._last)] if self._next <= self._last else []
+            rest += self._behind
+            self._behind.clear()
+            self._returned += self._left
+            self._next, self._last, self._left = 1, 0, 0
+            return rest
+
+    def state(self) -> LaneState:
+        """Return the lane as it is now."""
+        with self._lock:
+            in_use = self._next <= self._last
+            return LaneState(
+                entity_type=self.entity_type,
+                taken=self._added - self._left - self._skipped - self._returned,
+                left=self._left,
+                skipped=self._skipped,
+                added=self._added,
+                current=IdRange(self.entity_type, self._next, self._last) if in_use else None,
+                ranges=in_use + len(self._behind),
+                low_mark=self._low_mark,
+                wanted=self._wanted,
+            )
+
+    def _cut(self, count: int) -> IdRange:
+        """Take *count* ids of the range in use, which has them."""
+        piece = IdRange(self.entity_type, self._next, self._next + count - 1)
+        self._left -= count
+        if piece.last == self._last:
+            self._advance()
+        else:
+            self._next = piece.last + 1
+        return piece
+
+    def _advance(self) -> None:
+        if self._behind:
+            following = self._behind.popleft()
+            self._next, self._last = following.first, following.last
+        else:
+            self._next, self._last = 1, 0
+
+    def _is_newly_low(self) -> bool:
+        if self._low_said or (self._left >= self._low_mark and not self._wanted):
+            return False
+        self._low_said = True
+        return True
+
+
+class IdPool:
+    """One lane per entity type."""
+
+    def __init__(self, on_low: Callable[[EntityType], None] = lambda _: None) -> None:
+        """
+        Args:
+            on_low: called from the taking thread when a lane needs a refill; must return at once.
+        """
+        self.on_low = on_low
+        self.lanes = {t: Lane(t, lambda low: self.on_low(low)) for t in EntityType}
+
+    def __getitem__(self, entity_type: EntityType) -> Lane:
+        return self.lanes[entity_type]
+
+    def states(self) -> list[LaneState]:
+        """Return every lane as it is now."""
+        return [lane.state() for lane in self.lanes.values()]
+
+    def drain(self) -> list[IdRange]:
+        """Close every lane and return what was left."""
+        return [rest for lane in self.lanes.values() for rest in lane.drain()]

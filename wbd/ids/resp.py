@@ -1,0 +1,97 @@
+"""The Redis protocol (RESP2, and the one map of RESP3 that a greeting needs), as the id server speaks it. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from wbd.ids.ranges import IdRange
+
+OK = b"+OK\r\n"
+PONG = b"+PONG\r\n"
+EMPTY = b"*0\r\n"
+
+# No command has more parts. hiredis allocates an array when it reads its header, so the header of a huge array must
+# not reach it; five digits after an array, map, set, push or attribute sign are refused wherever they stand, which
+# also forbids them inside an argument: no argument that means anything here looks so.
+_HUGE_ARRAY = re.compile(rb"[*%~>|][0-9]{5}")
+# One byte less than the pattern needs, so that a header cut in two is seen when its second half comes.
+OVERLAP_BYTES = 5
+# A command that is not complete after so many bytes is refused; the longest one that means anything has about 100.
+COMMAND_BYTES_MAX = 16 * 1024
+_SHOWN_BYTES = 40
+
+
+class ProtocolError(Exception):
+    """Bytes that are not a command; answered, then the connection is closed."""
+
+
+def refuse_huge_arrays(data: bytes) -> None:
+    """Raise ProtocolError when *data* holds the header of an array of 10,000 parts or more."""
+    if _HUGE_ARRAY.search(data):
+        raise ProtocolError("invalid multibulk length")
+
+
+def integer(number: int) -> bytes:
+    return b":%d\r\n" % number
+
+
+def bulk(text: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(text), text)
+
+
+def array(parts: Sequence[bytes]) -> bytes:
+    """Return an array of replies that are encoded already."""
+    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
+
+
+def error(text: str, code: str = "ERR") -> bytes:
+    """Return an error reply; *text* must not come from a client unless shown() has made it safe."""
+    return f"-{code} {text}\r\n".encode()
+
+
+def protocol_error(problem: Exception) -> bytes:
+    """Return the reply to bytes that are no command; hiredis quotes what it found, which may be anything."""
+    return error("Protocol error: " + "".join(c if c.isprintable() else "?" for c in str(problem)))
+
+
+def shown(argument: object) -> str:
+    """Return what a client sent as it can stand in one line of an error."""
+    if not isinstance(argument, bytes):
+        return type(argument).__name__
+    text = argument[:_SHOWN_BYTES].decode("ascii", "backslashreplace")
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return f"'{text}'" + ("..." if len(argument) > _SHOWN_BYTES else "")
+
+
+def id_bulks(ids: IdRange) -> bytes:
+    """
+    Return every id of the range as a bulk string, one after the other without an array header.
+
+    About 0.1 us an id: ids of one length share their header, so one format call makes all of them.
+    """
+    prefix = ids.entity_type.prefix.encode()
+    parts = []
+    first = ids.first
+    while first <= ids.last:
+        digits = len(str(first))
+        last = min(ids.last, 10**digits - 1)
+        one = b"$%d\r\n%b%%d\r\n" % (digits + 1, prefix)
+        parts.append(one * (last - first + 1) % tuple(range(first, last + 1)))
+        first = last + 1
+    return b"".join(parts)
+
+
+def greeting(proto: int, client: int) -> bytes:
+    """Return the answer to HELLO: a map in RESP3, its flat array in RESP2."""
+    fields: list[tuple[bytes, bytes]] = [
+        (b"server", bulk(b"wbd-ids")),
+        (b"version", bulk(b"1.0.0")),
+        (b"proto", integer(proto)),
+        (b"id", integer(client)),
+        (b"mode", bulk(b"standalone")),
+        (b"role", bulk(b"master")),
+        (b"modules", EMPTY),
+    ]
+    body = b"".join(bulk(name) + value for name, value in fields)
+    return (b"%%%d\r\n" % len(fields) if proto == 3 else b"*%d\r\n" % (2 * len(fields))) + body

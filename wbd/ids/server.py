@@ -1,0 +1,242 @@
+"""The id server: ids from the pool of this process, over a Unix socket, in the Redis protocol.
+
+Reads:   the pool
+Writes:  nothing; every id it gives out lies in a range that the database has committed
+Repeats: a client that asks again gets other ids; a lost reply is a gap, never a repeat
+
+It runs in a thread of its own, so that a slow database never holds up a client that can be served. Everything is
+bounded: clients, length of a command, ids a command, replies that wait for one client, and how long a client may
+leave them unread, wait for a refill, or say nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import uvloop
+
+from wbd.ids.connection import Connection
+from wbd.ids.entity_id import EntityType
+from wbd.ids.pool import IdPool, Lane
+from wbd.ids.socket_file import SocketFile
+
+# While a client waits for ids, the refill is asked for again this often; also how coarse the server's clock is.
+_TICK_S = 0.25
+# Open files that the process needs beside its clients.
+_OTHER_FILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """
+    What one client, and all of them, may take.
+
+    wait_s: how long a command waits for a refill before the error.
+    idle_s: a client that has said nothing for so long is closed; 0 keeps it for good.
+    stall_s: a client that has left its replies unread for so long is dropped.
+    """
+
+    clients_max: int = 10_000
+    count_max: int = 10_000
+    wait_s: float = 5.0
+    idle_s: float = 0.0
+    stall_s: float = 30.0
+
+
+class IdServer:
+    """Serves one pool at one address. start(), stop() and refilled() may be called from any other thread."""
+
+    def __init__(self, pool: IdPool, address: SocketFile, limits: ServerLimits | None = None) -> None:
+        self.pool = pool
+        self.address = address
+        self.limits = limits or ServerLimits()
+        # The spelling that clients use nearly always; others are parsed.
+        self.lanes_by_name: dict[bytes, Lane] = {t.value.encode(): pool[t] for t in EntityType}
+        self.mono_s = time.monotonic()
+        self.commands = 0
+        self.accepted = 0
+        self.refused = 0
+        self.dropped = 0
+        self.loop: asyncio.AbstractEventLoop
+        self._started_mono_s = self.mono_s
+        self._clients: set[Connection] = set()
+        # In the order in which they began to wait.
+        self._waiting: dict[EntityType, dict[Connection, None]] = {t: {} for t in EntityType}
+        self._thread: threading.Thread | None = None
+        self._stop: asyncio.Event
+        self._drain_s = 0.0
+        self._failure: BaseException | None = None
+
+    # From other threads.
+
+    def start(self) -> bool:
+        """
+        Take the address and serve; False while another process has it (call again later).
+
+        Raises:
+            ConfigError: the address cannot be used.
+        """
+        listener = self.address.listen()
+        if listener is None:
+            return False
+        _allow_files(self.limits.clients_max + _OTHER_FILES)
+        self.loop = uvloop.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener,), name="id-server", daemon=True)
+        self._thread.start()
+        return True
+
+    @property
+    def serving(self) -> bool:
+        """
+        True between start() and stop().
+
+        Raises:
+            RuntimeError: the server's thread ended by itself.
+        """
+        if self._failure is not None:
+            raise RuntimeError("the thread of the id server ended") from self._failure
+        return self._thread is not None
+
+    @property
+    def clients(self) -> int:
+        return len(self._clients)
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def refilled(self, entity_type: EntityType) -> None:
+        """Say that the pool has new ids of one type, so that waiting commands are tried again."""
+        if self._thread is not None:
+            with suppress(RuntimeError):
+                # A closed loop: nobody waits any more.
+                self.loop.call_soon_threadsafe(self._serve_waiting, entity_type)
+
+    def stop(self, drain_s: float = 2.0) -> None:
+        """
+        Stop accepting, answer what has come in, close every client, give up the address.
+
+        When it returns, nothing takes from the pool any more. Clients that do not read their replies within
+        *drain_s* are dropped.
+        """
+        if self._thread is not None:
+            self._drain_s = drain_s
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+            self._thread = None
+        self.address.release()
+
+    # From connections.
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new client in; False when there are too many."""
+        if len(self._clients) >= self.limits.clients_max:
+            self.refused += 1
+            return False
+        self.accepted += 1
+        self._clients.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        self._clients.discard(connection)
+
+    def add_waiting(self, connection: Connection, entity_type: EntityType) -> None:
+        self._waiting[entity_type][connection] = None
+
+    def remove_waiting(self, connection: Connection, entity_type: EntityType) -> None:
+        self._waiting[entity_type].pop(connection, None)
+
+    def info(self) -> str:
+        """Return the text of INFO: sections of name:value lines, as Redis has them."""
+        lines = [
+            "# Server",
+            "server_name:wbd-ids",
+            f"process_id:{os.getpid()}",
+            f"uptime_in_seconds:{int(time.monotonic() - self._started_mono_s)}",
+            "",
+            "# Clients",
+            f"connected_clients:{self.clients}",
+            f"maxclients:{self.limits.clients_max}",
+            f"blocked_clients:{self.waiting}",
+            "",
+            "# Stats",
+            f"total_connections_received:{self.accepted}",
+            f"rejected_connections:{self.refused}",
+            f"dropped_connections:{self.dropped}",
+            f"total_commands_processed:{self.commands}",
+            "",
+            "# Ids",
+        ]
+        for lane in self.pool.states():
+            next_id = f"{lane.entity_type.prefix}{lane.current.first}" if lane.current else "none"
+            lines.append(
+                f"{lane.entity_type.value}:next={next_id},left={lane.left},taken={lane.taken},skipped={lane.skipped}"
+            )
+        return "\r\n".join(lines) + "\r\n"
+
+    # The server's thread.
+
+    def _run(self, listener: socket.socket) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_until_complete(self._serve(listener))
+        except BaseException as error:  # the main thread reads it from `serving`, and raises there
+            self._failure = error
+        finally:
+            self.loop.close()
+            listener.close()
+
+    async def _serve(self, listener: socket.socket) -> None:
+        numbers = iter(range(1, 2**63))
+        server = await self.loop.create_unix_server(lambda: Connection(self, next(numbers)), sock=listener)
+        ticking = self.loop.create_task(self._tick())
+        await self._stop.wait()
+        ticking.cancel()
+        server.close()
+        for connection in list(self._clients):
+            connection.finish()
+        deadline_mono_s = time.monotonic() + self._drain_s
+        while self._clients and time.monotonic() < deadline_mono_s:
+            await asyncio.sleep(0.01)
+        for connection in list(self._clients):
+            connection.drop()
+        await asyncio.sleep(0)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.mono_s = mono_s = time.monotonic()
+            for entity_type, waiting in self._waiting.items():
+                if waiting:
+                    self.pool.on_low(entity_type)
+            idle_s = self.limits.idle_s
+            for connection in list(self._clients):
+                stalled_s = mono_s - (connection.stalled_mono_s or mono_s)
+                if stalled_s > self.limits.stall_s:
+                    self.dropped += 1
+                    connection.drop()
+                elif idle_s and mono_s - connection.heard_mono_s > idle_s and not stalled_s:
+                    connection.finish()
+
+    def _serve_waiting(self, entity_type: EntityType) -> None:
+        for connection in list(self._waiting[entity_type]):
+            if not connection.refilled():
+                return
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise this process' limit of open files to *wanted*, as far as its hard limit lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

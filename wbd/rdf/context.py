@@ -1,0 +1,118 @@
+"""What the mapping of an entity needs besides the entity: vocabulary, sites, properties, flavour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from wbd.rdf import definitions
+from wbd.rdf.sites import wikidata_site
+from wbd.rdf.units import UnitConversion
+from wbd.rdf.values import ValueBuilders, check_id
+from wbd.rdf.vocabulary import RDF, Site, Vocabulary
+
+SiteLookup = Callable[[str], Site | None]
+
+Role = tuple[str, str, str, str]
+"""Predicate of simple values, of value nodes, of normalized values; namespace in labels of unknown values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """
+    Which parts of the format to write.
+
+    Args:
+        version_info: license and format version of every document; a dump says them once.
+        truthy: the best values directly on the entity.
+        statements: statements as nodes, with qualifiers and references.
+        deep: value nodes.
+        sitelinks: sitelinks.
+        counts: numbers of statements, sitelinks and identifiers on the document.
+    """
+
+    version_info: bool = True
+    truthy: bool = True
+    statements: bool = True
+    deep: bool = True
+    sitelinks: bool = True
+    counts: bool = True
+
+
+FULL: Final = Flavour()
+"""All of an entity itself, without stubs of what it refers to: what the diff stream carries."""
+DUMP: Final = Flavour(version_info=False)
+"""As FULL, for a file whose header says the licence and the version."""
+TRUTHY: Final = Flavour(version_info=False, statements=False, sitelinks=False, counts=False)
+"""Terms and best values only."""
+
+
+class PropertyTerms:
+    """The predicates of one property as terms, and what its datatype asks for."""
+
+    __slots__ = (
+        "claim",
+        "datatype",
+        "direct",
+        "direct_namespace",
+        "direct_normalized",
+        "novalue",
+        "pattern",
+        "qualifier",
+        "reference",
+        "statement",
+    )
+
+    def __init__(self, property_id: str, context: MappingContext) -> None:
+        n, local = context.vocabulary.locate(check_id(property_id))
+        self.claim = f"<{n.p}{local}>"
+        self.direct = f"<{n.wdt}{local}>"
+        self.direct_normalized = f"<{n.wdtn}{local}>"
+        self.novalue = f"<{RDF}type> <{n.wdno}{local}> ."
+        self.direct_namespace = n.wdt
+        self.statement: Role = (f"<{n.ps}{local}>", f"<{n.psv}{local}>", f"<{n.psn}{local}>", n.ps)
+        self.qualifier: Role = (f"<{n.pq}{local}>", f"<{n.pqv}{local}>", f"<{n.pqn}{local}>", n.pq)
+        self.reference: Role = (f"<{n.pr}{local}>", f"<{n.prv}{local}>", f"<{n.prn}{local}>", n.pr)
+        self.datatype = definitions.spelled(context.datatypes.get(property_id))
+        self.pattern = context.formatter_uris.get(property_id)
+
+
+class _Properties(dict[str, PropertyTerms]):
+    def __init__(self, context: MappingContext) -> None:
+        super().__init__()
+        self._context = context
+
+    def __missing__(self, property_id: str) -> PropertyTerms:
+        made = self[property_id] = PropertyTerms(property_id, self._context)
+        return made
+
+
+@dataclass(slots=True)
+class MappingContext:
+    """
+    What the mapping needs besides the entity; build one and reuse it, it caches.
+
+    Not to be changed after the first use: properties and values are remembered.
+
+    Args:
+        sites: sitelink site id -> Site, or None for an unknown site, whose sitelinks are left out.
+        datatypes: property id -> datatype. A property that it does not hold has the datatype of its snaks.
+        formatter_uris: property id -> IRI pattern with ``$1`` of an external id.
+        units: unit IRI -> conversion to the standard unit.
+        formula: TeX -> MathML for the datatype math; without it formulas stay TeX.
+    """
+
+    vocabulary: Vocabulary = field(default_factory=Vocabulary.wikidata)
+    sites: SiteLookup = wikidata_site
+    datatypes: Mapping[str, str] = field(default_factory=dict)
+    formatter_uris: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, UnitConversion] = field(default_factory=dict)
+    formula: Callable[[str], str] | None = None
+    flavour: Flavour = FULL
+    properties: dict[str, PropertyTerms] = field(init=False, repr=False)
+    builders: ValueBuilders = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.properties = _Properties(self)
+        self.builders = ValueBuilders(self.vocabulary, self.units, self.formula)

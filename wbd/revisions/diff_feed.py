@@ -1,0 +1,170 @@
+"""Find the revisions whose diff is not published yet, and remember those that are.
+
+Reads:  entity_head, entity_revisions, entity_diff_state
+Writes: entity_diff_state, entity_diff_failures
+
+Rows become visible in commit order, not in the order of their timestamps, so a plain high-water mark would lose rows.
+The poll goes on from a position per shard, reads a window behind it again every few seconds, and leaves out what
+entity_diff_state says is done. A sweep by primary key finds what still drifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from wbd.engines.mysql import Database, Transaction
+
+# Turtle, JSON and the lines of a diff of 64 MiB of snapshots stay well below 1 GiB of memory.
+MAX_BATCH_BYTES = 64 * 1024 * 1024
+_EPOCH = datetime(1970, 1, 2)
+_REASON_LENGTH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingHead:
+    """A head that was never published, or has moved since."""
+
+    entity_id: str
+    shard: int
+    head_revision_id: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRevision:
+    """A revision to diff against the last one that consumers hold (base_*, None when there is none)."""
+
+    entity_id: str
+    revision_id: int
+    snapshot_key: str
+    snapshot_bytes: int
+    created_at: datetime
+    base_revision_id: int | None
+    base_snapshot_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one entity has come: see entity_diff_state in schema.sql."""
+
+    entity_id: str
+    seen_revision_id: int
+    published_revision_id: int | None
+
+
+class DiffFeed:
+    """The queries of the diff worker. Stateless but for the positions of the shards it was given."""
+
+    def __init__(self, db: Database, *, overlap_s: float) -> None:
+        self._db = db
+        self._overlap = timedelta(seconds=overlap_s)
+        self._positions: dict[int, datetime] = {}
+        self._swept_to = ""
+
+    def follow(self, shards: dict[int, datetime | None]) -> None:
+        """Take the shards that are ours now, each from its stored position less the overlap, or its beginning."""
+        self._positions = {
+            shard: self._positions.get(shard) or (max(stored - self._overlap, _EPOCH) if stored else _EPOCH)
+            for shard, stored in shards.items()
+        }
+
+    def positions(self, held_back: Iterable[WaitingHead]) -> dict[int, datetime]:
+        """Return how far each shard has come; never past a head that is held back, so that a restart finds it."""
+        positions = {shard: position for shard, position in self._positions.items() if position > _EPOCH}
+        for head in held_back:
+            if head.shard in positions:
+                positions[head.shard] = min(positions[head.shard], head.updated_at)
+        return positions
+
+    def poll(self, limit: int, *, overlap: bool, leave_out: int = 0) -> list[WaitingHead]:
+        """
+        Return waiting heads of our shards, oldest first within a shard; moves the positions.
+
+        Args:
+            limit: about how many; each shard gives at most its part, and at least 4.
+            overlap: read the window behind the positions again.
+            leave_out: rows that the caller holds back, so that they do not fill the limit for good.
+        """
+        if not self._positions:
+            return []
+        each = max(4, limit // len(self._positions)) + leave_out
+        # A SELECT a shard walks idx_shard_updated and stops at its limit; IN (...) would sort the whole backlog.
+        one = (
+            "(SELECT h.entity_id, h.shard, h.head_revision_id, h.updated_at FROM entity_head h"
+            " LEFT JOIN entity_diff_state s ON s.entity_id = h.entity_id"
+            " WHERE h.shard = %s AND h.updated_at >= %s"
+            " AND (s.seen_revision_id IS NULL OR s.seen_revision_id < h.head_revision_id)"
+            " ORDER BY h.updated_at, h.entity_id LIMIT %s)"
+        )
+        params: list[object] = []
+        for shard, position in sorted(self._positions.items()):
+            params += [shard, max(position - self._overlap, _EPOCH) if overlap else position, each]
+        heads = [WaitingHead(*row) for row in self._db.query(" UNION ALL ".join([one] * len(self._positions)), params)]
+        for head in heads:
+            self._positions[head.shard] = max(self._positions[head.shard], head.updated_at)
+        return heads
+
+    def sweep(self, limit: int) -> tuple[list[WaitingHead], bool]:
+        """Look at the next *limit* heads by primary key; return those of ours that wait, and whether that was all."""
+        rows = self._db.query(
+            "SELECT h.entity_id, h.shard, h.head_revision_id, h.updated_at, s.seen_revision_id FROM entity_head h"
+            " LEFT JOIN entity_diff_state s ON s.entity_id = h.entity_id"
+            " WHERE h.entity_id > %s ORDER BY h.entity_id LIMIT %s",
+            (self._swept_to, limit),
+        )
+        ended = len(rows) < limit
+        self._swept_to = "" if ended else rows[-1][0]
+        waiting = [WaitingHead(*head) for *head, seen in rows if head[1] in self._positions and (seen or 0) < head[2]]
+        return waiting, ended
+
+    def revisions(self, heads: Sequence[WaitingHead], limit: int) -> list[WaitingRevision]:
+        """
+        Return the revisions that wait, of each entity in order, at most *limit* and MAX_BATCH_BYTES.
+
+        An entity's later revisions may be missing from the answer; never an earlier one.
+        """
+        if not heads:
+            return []
+        marks = ",".join(["%s"] * len(heads))
+        rows = self._db.query(
+            "SELECT r.entity_id, r.revision_id, r.snapshot_key, r.snapshot_bytes, r.created_at,"
+            " s.published_revision_id, b.snapshot_key FROM entity_revisions r"
+            " JOIN entity_head h ON h.entity_id = r.entity_id AND r.revision_id <= h.head_revision_id"
+            " LEFT JOIN entity_diff_state s ON s.entity_id = r.entity_id"
+            " LEFT JOIN entity_revisions b ON b.entity_id = r.entity_id AND b.revision_id = s.published_revision_id"
+            f" WHERE r.entity_id IN ({marks}) AND r.revision_id > COALESCE(s.seen_revision_id, 0)"
+            " ORDER BY r.entity_id, r.revision_id LIMIT %s",
+            (*(head.entity_id for head in heads), limit),
+        )
+        found: list[WaitingRevision] = []
+        total = 0
+        for row in rows:
+            revision = WaitingRevision(*row)
+            total += revision.snapshot_bytes
+            if found and total > MAX_BATCH_BYTES:
+                break
+            found.append(revision)
+        return found
+
+    def record(self, progress: Iterable[Progress], failures: Iterable[tuple[str, int, str]] = ()) -> None:
+        """Store how far entities have come, and revisions set aside with their reasons; never moves back."""
+        rows = sorted((p.entity_id, p.seen_revision_id, p.published_revision_id) for p in progress)
+        reasons = [(entity, revision, reason[:_REASON_LENGTH]) for entity, revision, reason in failures]
+
+        def write(tx: Transaction) -> None:
+            tx.insert(
+                "entity_diff_state (entity_id, seen_revision_id, published_revision_id)",
+                rows,
+                on_duplicate="seen_revision_id = GREATEST(seen_revision_id, VALUES(seen_revision_id)),"
+                " published_revision_id = NULLIF(GREATEST(COALESCE(published_revision_id, 0),"
+                " COALESCE(VALUES(published_revision_id), 0)), 0)",
+            )
+            tx.insert(
+                "entity_diff_failures (entity_id, revision_id, reason)",
+                reasons,
+                on_duplicate="reason = VALUES(reason), failed_at = CURRENT_TIMESTAMP(6)",
+            )
+
+        self._db.transaction(write)

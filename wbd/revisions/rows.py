@@ -1,0 +1,154 @@
+"""A checked entity becomes the rows of the tables that describe its head. Pure.
+
+Each table's rows are keyed within the entity, so that the store can write only what differs. Content hashes are
+Wikibase's own where a snak or reference has one, else SHA-256 of the canonical JSON, so equal content counts as
+equal across entities of one source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from wbd.ids.entity_id import EntityType
+from wbd.revisions.snapshot import Entity
+
+RowKey = tuple[str, ...]
+RowValues = tuple[str | int, ...]
+TableRows = dict[RowKey, RowValues]
+
+# Widths of schema.sql, in characters. The hash beside a text covers all of it.
+_VALUE_LENGTH = 2500
+_TITLE_LENGTH = 500
+_GIVEN_HASH = re.compile(r"[0-9a-f]{32,64}")
+_ENTITY_VALUE = re.compile(r"([QPLE][1-9][0-9]{0,18})(?:-[FS][1-9][0-9]{0,18})?")
+_PREFIX_OF_TYPE = {"item": "Q", "property": "P", "lexeme": "L"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table of rows of one entity: *key* within the entity, *values* besides. Compared by identity."""
+
+    name: str
+    key: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+BACKLINKS = Table("entity_backlinks", ("backlink_id", "property_id"), ())
+STATEMENTS = Table("statement_content", ("statement_id",), ("property_id", "content_hash", "ref_count"))
+QUALIFIERS = Table("qualifiers", ("content_hash",), ("property_id", "ref_count"))
+# The documents' name is a reserved word.
+REFERENCES = Table("`references`", ("content_hash",), ("ref_count",))
+TERMS = Table("terms", ("term_type", "language", "content_hash"), ("value", "ref_count"))
+LEXEME_TERMS = Table(
+    "lexeme_terms", ("owner_id", "term_type", "language", "content_hash"), ("value", "ref_count")
+)
+SITELINKS = Table("sitelinks", ("site_id",), ("title", "content_hash", "ref_count"))
+REDIRECTS = Table("entity_redirects", (), ("redirects_to",))
+TABLES = (BACKLINKS, STATEMENTS, QUALIFIERS, REFERENCES, TERMS, LEXEME_TERMS, SITELINKS, REDIRECTS)
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRows:
+    """What the tables hold for one head; sitelink_id is the hash of its sitelinks, None if it has none."""
+
+    tables: dict[Table, TableRows]
+    sitelink_id: str | None
+
+
+def rows_of(entity: Entity) -> EntityRows:
+    """Return every row that describes *entity* as a head; a redirect has but one."""
+    tables: dict[Table, TableRows] = {table: {} for table in TABLES}
+    if entity.redirect is not None:
+        tables[REDIRECTS][()] = (entity.redirect,)
+        return EntityRows(tables, None)
+    data = entity.data
+    _add_terms(tables[TERMS], (), "label", (data.get("labels") or {}).values())
+    _add_terms(tables[TERMS], (), "description", (data.get("descriptions") or {}).values())
+    for aliases in (data.get("aliases") or {}).values():
+        _add_terms(tables[TERMS], (), "alias", aliases)
+    _add_statements(tables, data)
+    if entity.type is EntityType.LEXEME:
+        lexeme_terms = tables[LEXEME_TERMS]
+        _add_terms(lexeme_terms, (entity.id,), "lemma", (data.get("lemmas") or {}).values())
+        for form in data.get("forms") or ():
+            terms = (form.get("representations") or {}).values()
+            _add_terms(lexeme_terms, (form["id"],), "representation", terms)
+            _add_statements(tables, form)
+        for sense in data.get("senses") or ():
+            _add_terms(lexeme_terms, (sense["id"],), "gloss", (sense.get("glosses") or {}).values())
+            _add_statements(tables, sense)
+    return EntityRows(tables, _add_sitelinks(tables[SITELINKS], data))
+
+
+def _add_terms(rows: TableRows, owner: RowKey, term_type: str, terms: Iterable[dict[str, Any]]) -> None:
+    for term in terms:
+        value = term["value"]
+        digest = hashlib.sha256(value.encode()).hexdigest()
+        _count(rows, (*owner, term_type, term["language"], digest), (value[:_VALUE_LENGTH],))
+
+
+def _add_sitelinks(rows: TableRows, data: dict[str, Any]) -> str | None:
+    links = data.get("sitelinks") or {}
+    for site, link in links.items():
+        digest = _digest([site, link["title"], link.get("badges") or []])
+        rows[(site,)] = (link["title"][:_TITLE_LENGTH], digest, 1)
+    return _digest(sorted((site, values[1]) for (site,), values in rows.items())) if links else None
+
+
+def _add_statements(tables: dict[Table, TableRows], holder: dict[str, Any]) -> None:
+    backlinks, statements = tables[BACKLINKS], tables[STATEMENTS]
+    qualifiers, references = tables[QUALIFIERS], tables[REFERENCES]
+    for property_id, group in (holder.get("claims") or {}).items():
+        for statement in group:
+            content = {key: value for key, value in statement.items() if key != "id"}
+            statements[(statement["id"],)] = (property_id, _digest(content), 1)
+            # The value of the main snak only: the documents' table has one property for a row, the statement's.
+            target = _entity_value(statement["mainsnak"])
+            if target is not None:
+                backlinks[(target, property_id)] = ()
+            for snak in _snaks(statement.get("qualifiers")):
+                _count(qualifiers, (_given_or_digest(snak),), (snak["property"],))
+            for reference in statement.get("references") or ():
+                _count(references, (_given_or_digest(reference),), ())
+
+
+def _snaks(groups: dict[str, list[dict[str, Any]]] | None) -> Iterator[dict[str, Any]]:
+    for snaks in (groups or {}).values():
+        yield from snaks
+
+
+def _entity_value(snak: dict[str, Any]) -> str | None:
+    """Return the entity that a snak's value names, the lexeme of a form or sense; None for any other value."""
+    if snak["snaktype"] != "value" or snak["datavalue"]["type"] != "wikibase-entityid":
+        return None
+    value = snak["datavalue"]["value"]
+    text = value.get("id")
+    if text is None:
+        text = f"{_PREFIX_OF_TYPE.get(value['entity-type'], '?')}{value['numeric-id']}"
+    match = _ENTITY_VALUE.fullmatch(text)
+    # Forms and senses have no head of their own, so a count for them would be nobody's. Ids of foreign
+    # repositories name no entity here.
+    return match[1] if match else None
+
+
+def _given_or_digest(part: dict[str, Any]) -> str:
+    given = part.get("hash")
+    if isinstance(given, str) and _GIVEN_HASH.fullmatch(given):
+        return given
+    return _digest({key: value for key, value in part.items() if key != "hash"})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _count(rows: TableRows, key: RowKey, values: RowValues) -> None:
+    """Add a row whose last value counts how often its key came."""
+    present = rows.get(key)
+    rows[key] = (*values, 1) if present is None else (*present[:-1], int(present[-1]) + 1)

@@ -1,0 +1,404 @@
+"""Entities become revisions: a snapshot object, then rows that make it visible, all or nothing.
+
+Reads:   entity_head, entity_revisions, snapshots
+Writes:  snapshot objects (write-once, before any row speaks of them), then in one transaction entity_head by
+         compare-and-set, entity_revisions, the tables of rows.TABLES, event_outbox
+Repeats: harmless; content that is stored already makes no revision
+
+A writer that dies leaves at most an object that no row names.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from wbd.engines.mysql import DUPLICATE_KEY, Database, Transaction
+from wbd.engines.objects import ObjectStore
+from wbd.errors import BadInput, DatabaseError, HeadMoved, PermanentError, SnapshotMissing
+from wbd.events.entity_change import NO_EDITOR, EntityChange, Operation
+from wbd.revisions.head_rows import write_rows
+from wbd.revisions.rows import EntityRows, rows_of
+from wbd.revisions.snapshot import Entity, snapshot_bytes, snapshot_key
+from wbd.runtime.clock import Clock, SystemClock, iso
+
+# Shards split the poll of entity_head between processes; a byte of the id's checksum would do as well.
+SHARDS = 64
+CHANGE_TOPIC = "entitybase.entity_change"
+
+_BATCH_ATTEMPTS = 3
+_ONE_BY_ONE_ATTEMPTS = 10
+_SUMMARY_LENGTH = 500
+
+
+class Outcome(StrEnum):
+    """What became of one written entity."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The row of an entity in entity_head."""
+
+    entity_id: str
+    revision_id: int
+    content_hash: str
+    is_deleted: bool
+    is_redirect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A row of entity_revisions."""
+
+    entity_id: str
+    revision_id: int
+    parent_revision_id: int | None
+    operation: str
+    content_hash: str
+    snapshot_key: str
+    snapshot_bytes: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of an entity; revision_id is its head now, parent_revision_id the head before if it moved."""
+
+    entity_id: str
+    outcome: Outcome
+    revision_id: int
+    parent_revision_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A revision about to be written in place of *head*."""
+
+    entity: Entity
+    rows: EntityRows
+    head: Head | None
+    revision_id: int
+    operation: Operation
+    snapshot: bytes
+    key: str
+
+
+def shard_of(entity_id: str) -> int:
+    """Return the shard of an entity, 0 to SHARDS - 1."""
+    return zlib.crc32(entity_id.encode()) % SHARDS
+
+
+class RevisionStore:
+    """
+    Revisions of entities in a database and a bucket. Safe to share between threads.
+
+    Args:
+        change_topic: Kafka topic that the outbox names for entity change events.
+    """
+
+    def __init__(
+        self, db: Database, objects: ObjectStore, *, change_topic: str = CHANGE_TOPIC, clock: Clock | None = None
+    ) -> None:
+        self._db = db
+        self._objects = objects
+        self._change_topic = change_topic
+        self._clock = clock or SystemClock()
+
+    def head(self, entity_id: str) -> Head | None:
+        """Return an entity's head, None if there is none. Raises DatabaseUnavailable."""
+        return self.heads([entity_id]).get(entity_id)
+
+    def heads(self, entity_ids: Sequence[str]) -> dict[str, Head]:
+        """Return the heads of those entities that have one. Raises DatabaseUnavailable."""
+        if not entity_ids:
+            return {}
+        marks = ",".join(["%s"] * len(entity_ids))
+        rows = self._db.query(
+            "SELECT entity_id, head_revision_id, content_hash, is_deleted, is_redirect FROM entity_head"
+            f" WHERE entity_id IN ({marks})",
+            entity_ids,
+        )
+        return {row[0]: Head(row[0], int(row[1]), row[2], bool(row[3]), bool(row[4])) for row in rows}
+
+    def revision(self, entity_id: str, revision_id: int) -> Revision | None:
+        """Return one revision, None if there is none. Raises DatabaseUnavailable."""
+        rows = self._db.query(
+            "SELECT entity_id, revision_id, parent_revision_id, operation, content_hash, snapshot_key,"
+            " snapshot_bytes, created_at FROM entity_revisions WHERE entity_id = %s AND revision_id = %s",
+            (entity_id, revision_id),
+        )
+        return Revision(*rows[0]) if rows else None
+
+    def snapshot(self, revision: Revision) -> bytes:
+        """
+        Return the stored JSON of a revision.
+
+        Raises:
+            SnapshotMissing: the bucket does not hold it; a replica may be behind.
+            ObjectStoreUnavailable: the bucket does not answer.
+        """
+        data = self._objects.get(revision.snapshot_key)
+        if data is None:
+            raise SnapshotMissing(
+                f"{revision.entity_id} r{revision.revision_id}: snapshot {revision.snapshot_key} missing"
+            )
+        return data
+
+    def write(self, entity: Entity, *, editor_id: int | None = None, edit_summary: str = "") -> WriteResult:
+        """
+        Write one entity: see write_many.
+
+        Raises:
+            HeadMoved: other writers moved the head ten times in a row.
+            DatabaseError: the server refused a statement; nothing was written.
+            DatabaseUnavailable, ObjectStoreUnavailable: see write_many.
+        """
+        result = self.write_many([entity], editor_id=editor_id, edit_summary=edit_summary)[0]
+        if isinstance(result, WriteResult):
+            return result
+        raise result
+
+    def write_many(
+        self, entities: Sequence[Entity], *, editor_id: int | None = None, edit_summary: str = ""
+    ) -> list[WriteResult | PermanentError | HeadMoved]:
+        """
+        Write entities, several in one transaction; each is visible whole or not at all.
+
+        The number of the new revision is the entity's lastrevid, where that is after the head; else the one after
+        the head. Content equal to the head's, or to the stored revision of that lastrevid, makes no revision; a
+        lastrevid before the head that is not stored is stale and left out.
+
+        Args:
+            entities: no two with one id.
+            editor_id: user of the wiki, None when there is none.
+
+        Returns:
+            For each entity in order its result, or why it alone could not be written.
+
+        Raises:
+            BadInput: two entities have one id.
+            DatabaseUnavailable, ObjectStoreUnavailable: nothing of what was not answered for is known to be
+                written; the same call again completes it.
+        """
+        if len({entity.id for entity in entities}) != len(entities):
+            raise BadInput("one id twice in one batch; write its revisions one after the other")
+        batch = _Batch(self, entities, editor_id, edit_summary[:_SUMMARY_LENGTH])
+        return batch.write()
+
+    def decide(self, entities: Sequence[Entity]) -> dict[str, WriteResult | tuple[Head | None, int]]:
+        """
+        Say what writing each entity would do now, by the rules of write_many.
+
+        Returns:
+            Entity id -> its result if there is nothing to write, else the head to replace and the new number.
+        """
+        heads = self.heads([entity.id for entity in entities])
+        doubtful = [
+            (entity.id, entity.lastrevid)
+            for entity in entities
+            if (head := heads.get(entity.id)) and entity.lastrevid and entity.lastrevid <= head.revision_id
+        ]
+        stored = self._stored_hashes(doubtful)
+        decisions: dict[str, WriteResult | tuple[Head | None, int]] = {}
+        for entity in entities:
+            head = heads.get(entity.id)
+            if head is None:
+                decisions[entity.id] = (None, entity.lastrevid or 1)
+                continue
+            same_as_head = head.content_hash == entity.content_hash and not head.is_deleted
+            known = stored.get((entity.id, entity.lastrevid or 0))
+            if same_as_head or (known is not None and known == entity.content_hash):
+                decisions[entity.id] = WriteResult(entity.id, Outcome.UNCHANGED, head.revision_id)
+            elif entity.lastrevid is not None and entity.lastrevid > head.revision_id:
+                decisions[entity.id] = (head, entity.lastrevid)
+            elif entity.lastrevid is None or known is not None:
+                decisions[entity.id] = (head, head.revision_id + 1)
+            else:
+                decisions[entity.id] = WriteResult(entity.id, Outcome.STALE, head.revision_id)
+        return decisions
+
+    def _stored_hashes(self, revisions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        if not revisions:
+            return {}
+        which = " OR ".join(["(entity_id = %s AND revision_id = %s)"] * len(revisions))
+        rows = self._db.query(
+            f"SELECT entity_id, revision_id, content_hash FROM entity_revisions WHERE {which}",
+            [part for revision in revisions for part in revision],
+        )
+        return {(row[0], int(row[1])): row[2] for row in rows}
+
+
+class _Batch:
+    """One call of write_many."""
+
+    def __init__(
+        self, store: RevisionStore, entities: Sequence[Entity], editor_id: int | None, edit_summary: str
+    ) -> None:
+        self._store = store
+        self._entities = entities
+        self._editor_id = editor_id
+        self._edit_summary = edit_summary
+        self._now = store._clock.now()
+        self._rows: dict[str, EntityRows] = {}
+        self._stored_keys: set[str] = set()
+
+    def write(self) -> list[WriteResult | PermanentError | HeadMoved]:
+        """Try all together, and one by one when that fails for a reason that may be one entity's."""
+        for _ in range(_BATCH_ATTEMPTS if len(self._entities) > 1 else 0):
+            try:
+                results = self._attempt(self._entities)
+            except HeadMoved:
+                continue
+            except DatabaseError:
+                break
+            return [results[entity.id] for entity in self._entities]
+        return [self._write_one(entity) for entity in self._entities]
+
+    def _write_one(self, entity: Entity) -> WriteResult | PermanentError | HeadMoved:
+        moved = HeadMoved(f"{entity.id}: head not tried")
+        for _ in range(_ONE_BY_ONE_ATTEMPTS):
+            try:
+                return self._attempt([entity])[entity.id]
+            except HeadMoved as error:
+                moved = HeadMoved(f"{error}, {_ONE_BY_ONE_ATTEMPTS} times in a row")
+            except DatabaseError as error:
+                return error
+        return moved
+
+    def _attempt(self, entities: Sequence[Entity]) -> dict[str, WriteResult]:
+        results: dict[str, WriteResult] = {}
+        plans: list[_Plan] = []
+        decisions = self._store.decide(entities)
+        for entity in entities:
+            decision = decisions[entity.id]
+            if isinstance(decision, WriteResult):
+                results[entity.id] = decision
+            else:
+                plans.append(self._plan(entity, *decision))
+        if not plans:
+            return results
+        new = [(plan.key, plan.snapshot) for plan in plans if plan.key not in self._stored_keys]
+        self._store._objects.put_many(new)
+        self._stored_keys.update(key for key, _ in new)
+        self._commit(sorted(plans, key=lambda plan: plan.entity.id))
+        for plan in plans:
+            outcome = Outcome.CREATED if plan.head is None else Outcome.UPDATED
+            parent = plan.head.revision_id if plan.head else None
+            results[plan.entity.id] = WriteResult(plan.entity.id, outcome, plan.revision_id, parent)
+        return results
+
+    def _plan(self, entity: Entity, head: Head | None, revision_id: int) -> _Plan:
+        if entity.id not in self._rows:
+            self._rows[entity.id] = rows_of(entity)
+        snapshot = snapshot_bytes(entity, revision_id, entity.modified or _seconds(self._now))
+        return _Plan(
+            entity=entity,
+            rows=self._rows[entity.id],
+            head=head,
+            revision_id=revision_id,
+            operation="create" if head is None or head.is_deleted else "update",
+            snapshot=snapshot,
+            key=snapshot_key(entity.id, revision_id, snapshot),
+        )
+
+    def _commit(self, plans: Sequence[_Plan]) -> None:
+        """
+        Make revisions visible in one transaction.
+
+        The heads come first: their locks serialize the writers of one entity, which also puts its events into the
+        outbox in the order of its revisions.
+
+        Raises:
+            HeadMoved: a head is not what the plan replaces; nothing was written.
+        """
+        fresh = [plan for plan in plans if plan.head is None]
+        moved = [plan for plan in plans if plan.head is not None]
+        inserting_heads = False
+
+        def work(tx: Transaction) -> None:
+            nonlocal inserting_heads
+            inserting_heads = True
+            tx.insert(
+                "entity_head (entity_id, head_revision_id, content_hash, shard, is_redirect)",
+                [
+                    (p.entity.id, p.revision_id, p.entity.content_hash, shard_of(p.entity.id), _redirects(p))
+                    for p in fresh
+                ],
+            )
+            inserting_heads = False
+            for plan in moved:
+                _move_head(tx, plan)
+            self._insert_revisions(tx, plans)
+            write_rows(tx, _rows_by_id(fresh), _rows_by_id(moved))
+            self._insert_events(tx, plans)
+
+        try:
+            self._store._db.transaction(work)
+        except DatabaseError as error:
+            if inserting_heads and error.errno == DUPLICATE_KEY:
+                raise HeadMoved("somebody else created an entity of the batch first") from error
+            raise
+
+    def _insert_revisions(self, tx: Transaction, plans: Sequence[_Plan]) -> None:
+        tx.insert(
+            "entity_revisions (entity_id, revision_id, parent_revision_id, operation, content_hash, snapshot_key,"
+            " snapshot_bytes, sitelink_id, editor_id, edit_summary)",
+            [
+                (
+                    plan.entity.id,
+                    plan.revision_id,
+                    plan.head.revision_id if plan.head else None,
+                    plan.operation,
+                    plan.entity.content_hash,
+                    plan.key,
+                    len(plan.snapshot),
+                    plan.rows.sitelink_id,
+                    self._editor_id,
+                    self._edit_summary,
+                )
+                for plan in plans
+            ],
+        )
+
+    def _insert_events(self, tx: Transaction, plans: Sequence[_Plan]) -> None:
+        timestamp = iso(self._now)
+        editor_id = NO_EDITOR if self._editor_id is None else self._editor_id
+        rows = []
+        for plan in plans:
+            event = EntityChange(
+                plan.entity.id, plan.revision_id, plan.operation, editor_id, self._edit_summary, timestamp
+            )
+            rows.append((self._store._change_topic, plan.entity.id, event.to_bytes()))
+        tx.insert("event_outbox (topic, event_key, payload)", rows)
+
+
+def _move_head(tx: Transaction, plan: _Plan) -> None:
+    assert plan.head is not None
+    entity_id, was = plan.entity.id, plan.head.revision_id
+    changed = tx.execute(
+        "UPDATE entity_head SET head_revision_id = %s, content_hash = %s, is_deleted = FALSE, is_redirect = %s"
+        " WHERE entity_id = %s AND head_revision_id = %s",
+        (plan.revision_id, plan.entity.content_hash, _redirects(plan), entity_id, was),
+    )
+    if changed != 1:
+        raise HeadMoved(f"{entity_id}: head is no longer r{was}")
+
+
+def _rows_by_id(plans: Iterable[_Plan]) -> dict[str, EntityRows]:
+    return {plan.entity.id: plan.rows for plan in plans}
+
+
+def _redirects(plan: _Plan) -> bool:
+    return plan.entity.redirect is not None
+
+
+def _seconds(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

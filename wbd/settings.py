@@ -1,0 +1,487 @@
+"""Every setting of wbd, once: name, default, what is allowed, and where each value in force came from.
+
+The only reader of the environment. Sources, strongest first: environment variables (any case), a settings file of
+``NAME=value`` lines (``WBD_SETTINGS_FILE``, else /etc/wbd/wbd.env if it is there), what a running ``wbd up`` left in
+the state folder, defaults. Names and defaults are those of the requirement documents where they name them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from croniter import croniter
+from dotenv import dotenv_values
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from wbd.errors import ConfigError
+
+DEFAULT_FILE = Path("/etc/wbd/wbd.env")
+# Variables with our prefix that are not settings of the product: where the file is, and where tests find their input.
+_NOT_SETTINGS = frozenset({"wbd_settings_file", "wbd_corpus"})
+# A Unix socket's path is at most 107 bytes and a NUL; the longest name below run/ takes 40.
+_STATE_DIR_BYTES = 107 - 40
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """Where the database is; either a Unix socket, or host and port."""
+
+    database: str
+    user: str
+    password: str = field(default="", repr=False)
+    host: str | None = None
+    port: int = 3306
+    unix_socket: str | None = None
+
+    def __str__(self) -> str:
+        place = self.unix_socket or f"{self.host}:{self.port}"
+        return f"{self.user}@{place}/{self.database}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsAddress:
+    """Where objects live: ``file:///absolute/folder``, or ``s3://`` with an endpoint and keys."""
+
+    url: str
+    endpoint: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    region: str = "us-east-1"
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a file:// address, None for S3."""
+        return Path(self.url.removeprefix("file://")) if self.url.startswith("file://") else None
+
+    def __str__(self) -> str:
+        return self.url if self.folder else f"s3 at {self.endpoint or 'aws'}"
+
+
+def _seconds(value: object) -> object:
+    """Read ``5``, ``"5s"``, ``"500ms"``, ``"2m"`` or ``"1h"`` as seconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s*(ms|s|m|h)\s*", value)):
+        factor = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
+        return float(match[1]) * factor
+    return value
+
+
+def _cron(value: str) -> str:
+    if len(value.split()) != 5 or not croniter.is_valid(value):
+        raise ValueError("allowed: a cron line of five fields, such as 0 2 * * *")
+    return value
+
+
+def _topic(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
+        raise ValueError("allowed: 1 to 249 letters, digits, '.', '_' and '-'")
+    return value
+
+
+def _bucket(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError("allowed: 3 to 63 lower-case letters, digits, '.' and '-'")
+    return value
+
+
+def _iri(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s<>\"{}|\\^`]+", value):
+        raise ValueError("allowed: an absolute http or https IRI")
+    return value
+
+
+def _brokers(value: str) -> str:
+    if not all(re.fullmatch(r"[^\s:,]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", part) for part in value.split(",")):
+        raise ValueError("allowed: host:port, several separated by commas")
+    return value
+
+
+def _octal(value: object) -> object:
+    return int(value, 8) if isinstance(value, str) and re.fullmatch(r"0?o?[0-7]{3,4}", value) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Cron = Annotated[str, AfterValidator(_cron)]
+Topic = Annotated[str, AfterValidator(_topic)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
+Iri = Annotated[str, AfterValidator(_iri)]
+Brokers = Annotated[str, AfterValidator(_brokers)]
+Mode = Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _same(name: str, *others: str) -> Any:
+    """Other names under which the documents give the same setting."""
+    return AliasChoices(name, *others)
+
+
+class Settings(BaseSettings):
+    """The settings in force. Build it with load(); attributes are typed and validated."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+
+    # This process
+    wbd_state_dir: Path = Field(
+        default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state"),
+        description="folder of sockets, logs and the embedded engines; made 0700",
+    )
+    wbd_cache_dir: Path = Field(
+        default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"), description="folder of fetched Kafka artifacts"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["structured", "simple"] = Field("structured", description="structured: one JSON object a line")
+    environment: Literal["prod", "dev", "test"] = "prod"
+    worker_id: str | None = Field(None, max_length=64, description="unique worker identifier; generated when absent")
+    worker_name: str | None = Field(None, description="name in logs; the worker's own when absent")
+    worker_version: str = "1.0.0"
+    organization_id: str | None = None
+
+    # Database
+    vitess_host: str | None = None
+    vitess_port: Port = 3306
+    vitess_unix_socket: str | None = Field(None, description="path; used instead of host and port")
+    vitess_database: str | None = None
+    vitess_user: str | None = None
+    vitess_password: SecretStr = SecretStr("")
+    database_url: SecretStr | None = Field(None, description="mysql://user:password@host:port/database, instead")
+    database_max_connections: int = Field(200, ge=1, le=10_000, description="bound of one process' pool")
+
+    # Objects
+    objects_url: str | None = Field(None, description="file:///folder or s3://; s3:// when an S3 setting is given")
+    s3_endpoint: str = "http://minio:9000"
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    s3_revisions_bucket: Bucket = "revisions"
+    s3_statements_bucket: Bucket = "statements"
+    s3_references_bucket: Bucket = "references"
+    s3_qualifiers_bucket: Bucket = "qualifiers"
+    s3_snaks_bucket: Bucket = "snaks"
+    s3_terms_bucket: Bucket = "terms"
+    s3_sitelinks_bucket: Bucket = "sitelinks"
+    s3_lexeme_forms_bucket: Bucket = "lexeme-forms"
+    s3_lexeme_senses_bucket: Bucket = "lexeme-senses"
+
+    # Kafka
+    kafka_brokers: Brokers | None = Field(None, validation_alias=_same("kafka_brokers", "kafka_bootstrap_servers"))
+    kafka_entitychange_json_topic: Topic = Field(
+        "entitybase.entity_change", validation_alias=_same("kafka_entitychange_json_topic", "kafka_topic")
+    )
+    kafka_entity_diff_topic: Topic = "wikibase.entity_diff"
+    kafka_partitions: int = Field(8, ge=1, le=1000, description="partitions of a topic that wbd creates")
+    kafka_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that wbd creates")
+
+    # Wikibase
+    wikibase_entity_base: Iri = Field("http://www.wikidata.org/entity/", description="IRI before an entity id")
+    wikibase_data_base: Iri = Field(
+        "https://www.wikidata.org/wiki/Special:EntityData/", description="IRI before the id of an entity's document"
+    )
+
+    # Ids
+    ids_socket: Path | None = Field(None, description="Unix socket of the id server; run/ids.sock when absent")
+    ids_socket_mode: Mode = Field(0o600, description="octal; 0660 with ids_socket_group for API processes of a group")
+    ids_socket_group: str | None = None
+    ids_max_clients: int = Field(10_000, ge=1, le=100_000)
+    ids_max_count: int = Field(10_000, ge=1, le=1_000_000, description="ids that one command may take")
+    ids_wait_s: Seconds = Field(5.0, description="how long a command waits for a refill before the error")
+    id_range_size_max: int = Field(1_000_000, ge=1, le=10**9, description="bound of the adaptive range size")
+    id_floor_item: int = Field(1, ge=1, le=2**63 - 1, description="first item id to give out")
+    id_floor_property: int = Field(1, ge=1, le=2**63 - 1, description="first property id to give out")
+    id_floor_lexeme: int = Field(1, ge=1, le=2**63 - 1, description="first lexeme id to give out")
+    id_floor_entityschema: int = Field(1, ge=1, le=2**63 - 1, description="first entity schema id to give out")
+
+    # Entity diff
+    entity_diff_enabled: bool = True
+    entity_diff_poll_interval: int = Field(60, ge=1, le=86_400, description="seconds between polls that find nothing")
+    streaming_entity_diff_version: str = Field("2.0.0", pattern=r"^\d+\.\d+\.\d+$")
+    entity_diff_overlap_s: Seconds = Field(
+        120.0, description="window that is read again, longer than any transaction of a writer"
+    )
+    entity_diff_sweep_interval_s: Seconds = Field(3600.0, description="seconds between sweeps over every head")
+
+    # Import
+    import_max_line_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="a longer line is rejected")
+    import_threads: int = Field(4, ge=1, le=64, description="writers of one import")
+
+    # Statistics, watchlist, notifications
+    backlink_stats_enabled: bool = True
+    backlink_stats_schedule: Cron = "0 2 * * *"
+    backlink_stats_top_limit: int = Field(100, ge=1, le=100_000)
+    user_stats_enabled: bool = True
+    user_stats_schedule: Cron = "0 2 * * *"
+    general_stats_enabled: bool = True
+    general_stats_schedule: Cron = "0 2 * * *"
+    watchlist_consumer_enabled: bool = True
+    notification_cleanup_enabled: bool = True
+    notification_cleanup_schedule: Cron = "0 3 * * *"
+    notification_retention_days: int = Field(30, ge=1, le=36_500)
+
+    # Jobs
+    worker_concurrency: int = Field(4, ge=1, le=1000)
+    worker_poll_interval: Seconds = 5.0
+    worker_max_retries: int = Field(3, ge=0, le=100)
+    worker_max_jobs_per_worker: int = Field(50, ge=1)
+    worker_replicas: int = Field(1, ge=1, le=1000)
+    max_concurrent_tasks: int = Field(10, ge=1, le=10_000)
+
+    # API, health, retries
+    internal_service_api_key: SecretStr | None = None
+    django_app_backend_url: Iri = Field("http://localhost:8000", description="the internal API")
+    api_timeout: Seconds = 30.0
+    api_retry_attempts: int = Field(3, ge=0, le=100)
+    api_host: Literal["127.0.0.1", "::1", "localhost", "0.0.0.0", "::"] = Field(
+        "127.0.0.1", description="address that the API listens on"
+    )
+    metrics_port: Port = Field(8080, description="port of the API: health and metrics")
+    health_check_interval: Seconds = Field(30.0, description="seconds between checks of the servers a worker needs")
+    circuit_breaker_failure_threshold: int = Field(5, ge=1, le=10_000)
+    circuit_breaker_recovery_timeout: Seconds = 60.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what load() hands over: it reads the sources itself, so that it can name each value's origin."""
+        return (init_settings,)
+
+    @property
+    def state_dir(self) -> Path:
+        return self.wbd_state_dir
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of every socket, 0700 like the state folder; made when first asked for."""
+        folder = self.wbd_state_dir / "run"
+        try:
+            for path in (self.wbd_state_dir, folder):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            where = str(self.wbd_state_dir)
+            raise ConfigError(f"wbd_state_dir {where!r}: {error.strerror}; allowed: a folder that we own") from None
+        return folder
+
+    @property
+    def ids_socket_path(self) -> Path:
+        return self.ids_socket or self.run_dir / "ids.sock"
+
+    @property
+    def database_is_set(self) -> bool:
+        return bool(self.vitess_host or self.vitess_unix_socket or self.database_url)
+
+    @property
+    def objects_are_set(self) -> bool:
+        return bool(self.objects_url) or bool({"s3_endpoint", "s3_access_key"} & self.model_fields_set)
+
+    def database_address(self) -> DatabaseAddress:
+        """Return where the database is. Raises ConfigError when the settings do not say."""
+        if self.database_url is not None:
+            return _database_from_url(self.database_url.get_secret_value())
+        if not self.database_is_set:
+            raise ConfigError("vitess_host missing; set VITESS_HOST (and user, password, database), or start: wbd up")
+        missing = [name for name in ("vitess_database", "vitess_user") if not getattr(self, name)]
+        if missing:
+            raise ConfigError(f"{', '.join(missing)} missing; vitess_host or vitess_unix_socket is set")
+        return DatabaseAddress(
+            database=self.vitess_database or "",
+            user=self.vitess_user or "",
+            password=self.vitess_password.get_secret_value(),
+            host=self.vitess_host,
+            port=self.vitess_port,
+            unix_socket=self.vitess_unix_socket,
+        )
+
+    def objects_address(self) -> ObjectsAddress:
+        """Return where objects live: as set, else a folder of the state folder."""
+        url = self.objects_url or ("s3://" if self.objects_are_set else f"file://{self.wbd_state_dir / 'objects'}")
+        if not re.match(r"file:///|s3://$", url):
+            raise ConfigError(f"objects_url {url!r} not allowed; allowed: file:///folder or s3://")
+        secret = self.s3_secret_key.get_secret_value() if self.s3_secret_key else None
+        return ObjectsAddress(url, self.s3_endpoint, self.s3_access_key, secret, self.s3_region)
+
+    def brokers(self) -> str:
+        """Return the Kafka brokers. Raises ConfigError when the settings do not say."""
+        if not self.kafka_brokers:
+            raise ConfigError("kafka_brokers missing; set KAFKA_BROKERS, or start: wbd up")
+        return self.kafka_brokers
+
+    def buckets(self) -> list[str]:
+        """Return every bucket of the documents, in their order."""
+        return [getattr(self, name) for name in type(self).model_fields if name.endswith("_bucket")]
+
+    def topics(self) -> list[str]:
+        return [self.kafka_entitychange_json_topic, self.kafka_entity_diff_topic]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings with the origin of each value: setting name -> 'environment KAFKA_BROKERS', 'file ...', 'default'."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def load(environment: Mapping[str, str] | None = None, *, with_stack: bool = True) -> Loaded:
+    """
+    Read every source and validate.
+
+    Args:
+        environment: instead of the process' own.
+        with_stack: also read what a running ``wbd up`` left in the state folder.
+
+    Raises:
+        ConfigError: naming each setting that is unknown or not allowed, its value (unless secret), what is allowed.
+    """
+    env = dict(os.environ if environment is None else environment)
+    names = _names()
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+
+    def take(found: Mapping[str, Any], origin: str) -> None:
+        for given, value in found.items():
+            field_name = names.get(given.lower())
+            if field_name is not None and field_name not in merged and value is not None:
+                merged[field_name] = value
+                origins[field_name] = origin.format(given)
+
+    _refuse_unknown_environment(env, names)
+    take({key: value for key, value in env.items() if value != ""}, "environment {}")
+    path = _settings_file(env)
+    if path is not None:
+        found = dotenv_values(path, interpolate=False)
+        _refuse_unknown(found, names, str(path))
+        take(found, f"file {path}")
+    if with_stack:
+        # The folder decides where to look, so it must be valid before the rest is.
+        state_dir = Path(merged.get("wbd_state_dir", _xdg("XDG_STATE_HOME", ".local/state")))
+        stack_file = state_dir / "run" / "stack.json"
+        if stack_file.is_file():
+            take(_stack(stack_file), f"running group ({stack_file})")
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origins)) from None
+    if not settings.wbd_state_dir.is_absolute():
+        settings = settings.model_copy(update={"wbd_state_dir": settings.wbd_state_dir.absolute()})
+    length = len(os.fsencode(settings.wbd_state_dir))
+    if length > _STATE_DIR_BYTES:
+        raise ConfigError(
+            f"wbd_state_dir {str(settings.wbd_state_dir)!r}: {length} bytes; allowed: at most {_STATE_DIR_BYTES}, "
+            "since the path of a Unix socket is limited to 107"
+        )
+    return Loaded(settings, {name: origins.get(name, "default") for name in Settings.model_fields})
+
+
+def shown(settings: Settings, name: str) -> str:
+    """Return a setting's value as text, a secret as ``***`` (or empty)."""
+    value = getattr(settings, name)
+    if isinstance(value, SecretStr):
+        return "***" if value.get_secret_value() else ""
+    if value is None:
+        return ""
+    return f"{value:04o}" if name.endswith("_mode") else str(value)
+
+
+def _names() -> dict[str, str]:
+    """Every accepted name in lower case -> field."""
+    names: dict[str, str] = {}
+    for name, info in Settings.model_fields.items():
+        names[name] = name
+        names.update({other.lower(): name for other in _aliases(info)})
+    return names
+
+
+def _aliases(info: FieldInfo) -> list[str]:
+    alias = info.validation_alias
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+
+
+def _settings_file(env: Mapping[str, str]) -> Path | None:
+    given = env.get("WBD_SETTINGS_FILE")
+    if not given:
+        return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    if not Path(given).is_file():
+        raise ConfigError(f"WBD_SETTINGS_FILE {given!r}: no such file")
+    return Path(given)
+
+
+def _stack(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not readable ({error}); run: wbd down, then wbd up") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: not a JSON object; run: wbd down, then wbd up")
+    return found
+
+
+def _refuse_unknown(found: Mapping[str, Any], names: Mapping[str, str], where: str) -> None:
+    for given in found:
+        if given.lower() not in names:
+            raise ConfigError(f"setting {given} unknown ({where}){_suggestion(given, names)}; all: wbd config")
+
+
+def _refuse_unknown_environment(env: Mapping[str, str], names: Mapping[str, str]) -> None:
+    """The environment holds other programs' names too, so only our prefix and near misses count as ours."""
+    for given in env:
+        low = given.lower()
+        if low in names or low in _NOT_SETTINGS:
+            continue
+        if low.startswith("wbd_") or difflib.get_close_matches(low, names, n=1, cutoff=0.92):
+            _refuse_unknown({given: ""}, names, "environment")
+
+
+def _suggestion(given: str, names: Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0].upper()}?" if close else ""
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False):
+        given = str(problem["loc"][0]) if problem["loc"] else "settings"
+        name = _names().get(given.lower(), given)
+        info = Settings.model_fields.get(name)
+        secret = info is not None and "SecretStr" in str(info.annotation)
+        value = "***" if secret else repr(problem["input"])
+        allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        lines.append(f"setting {name} = {value} not allowed: {allowed} (from {origins.get(name, 'default')})")
+    return "; ".join(lines)
+
+
+def _database_from_url(url: str) -> DatabaseAddress:
+    """Read mysql://user:password@host:port/database; the error never shows the password."""
+    allowed = "database_url not allowed; allowed: mysql://user:password@host:port/database"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 3306
+    except ValueError:
+        raise ConfigError(allowed) from None
+    database = parts.path.lstrip("/")
+    if parts.scheme not in {"mysql", "mariadb", "vitess"} or not parts.hostname or not parts.username or not database:
+        raise ConfigError(allowed)
+    return DatabaseAddress(
+        database=unquote(database),
+        user=unquote(parts.username),
+        password=unquote(parts.password or ""),
+        host=parts.hostname,
+        port=port,
+    )
+
+
+def _xdg(variable: str, below_home: str) -> Path:
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / below_home) / "wbd"

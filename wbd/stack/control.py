@@ -1,0 +1,257 @@
+"""Talk to a running supervisord over its Unix socket, and read the logs of its programs."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+from wbd.errors import ConfigError, DependencyUnavailable
+from wbd.stack.places import StateDir
+
+# Calls answer at once: none of those used here waits for a process.
+_CALL_TIMEOUT_S = 10.0
+# supervisor.xmlrpc.Faults
+_BAD_NAME, _NOT_RUNNING, _ALREADY_STARTED, _SHUTDOWN_STATE = 10, 70, 60, 6
+
+
+class GroupNotRunning(DependencyUnavailable):
+    """No supervisord answers in this state folder."""
+
+    dependency = "supervisord"
+
+
+class State(StrEnum):
+    """States of a program, as supervisord names them."""
+
+    STOPPED = "STOPPED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    BACKOFF = "BACKOFF"
+    STOPPING = "STOPPING"
+    EXITED = "EXITED"
+    FATAL = "FATAL"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_down(self) -> bool:
+        """Whether no process lives and none will without a command."""
+        return self in (State.STOPPED, State.EXITED, State.FATAL, State.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """
+    One program as supervisord sees it.
+
+    pid: None when no process lives.
+    uptime_s: since its last start, 0 when no process lives.
+    restarts: starts after the first since supervisord began; None when its log does not tell.
+    message: why it does not run, or "".
+    """
+
+    name: str
+    group: str
+    state: State
+    pid: int | None
+    uptime_s: int
+    restarts: int | None
+    message: str
+    log_path: Path
+
+
+class Supervisor:
+    """The supervisord of one state folder. Every method raises GroupNotRunning when none answers."""
+
+    def __init__(self, places: StateDir) -> None:
+        self._places = places
+        transport = _UnixTransport(places.supervisor_socket)
+        self._proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
+
+    def pid(self) -> int:
+        """Return supervisord's own pid."""
+        return int(self._call("getPID"))
+
+    def is_running(self) -> bool:
+        """Tell whether a supervisord answers."""
+        try:
+            self.pid()
+        except GroupNotRunning:
+            return False
+        return True
+
+    def processes(self) -> list[ProcessRow]:
+        """Return every program, by group and name."""
+        starts = _starts(self._places.log_of("supervisord"))
+        return [_row(info, starts) for info in cast(list[dict[str, Any]], self._call("getAllProcessInfo"))]
+
+    def process(self, name: str) -> ProcessRow:
+        """
+        Return one program, named with or without its group.
+
+        Raises:
+            ConfigError: no such program; lists those there are.
+        """
+        rows = self.processes()
+        for row in rows:
+            if name in (row.name, f"{row.group}:{row.name}"):
+                return row
+        raise ConfigError(f"program {name!r} unknown; there are: {', '.join(row.name for row in rows)}")
+
+    def start(self, name: str) -> None:
+        """Start one program; harmless when it runs. Returns at once."""
+        row = self.process(name)
+        self._call("startProcess", f"{row.group}:{row.name}", False, harmless=_ALREADY_STARTED)
+
+    def stop(self, name: str) -> None:
+        """Begin to stop one program; harmless when it is down. Returns at once."""
+        row = self.process(name)
+        self._call("stopProcess", f"{row.group}:{row.name}", False, harmless=_NOT_RUNNING)
+
+    def restart(self, name: str, timeout_s: float) -> None:
+        """
+        Stop one program in order, wait until it is down, and start it. Returns before it is ready.
+
+        Raises:
+            ConfigError: no such program.
+            DependencyUnavailable: it was not down after *timeout_s* seconds.
+        """
+        self.stop(name)
+        self.wait_for(lambda: self.process(name).state.is_down, timeout_s, f"{name} to stop")
+        self.start(name)
+
+    def start_group(self, group: str) -> None:
+        """Start every program of a group; harmless for those that run. Returns at once."""
+        self._call("startProcessGroup", group, False, harmless=_BAD_NAME)
+
+    def stop_group(self, group: str) -> None:
+        """Begin to stop every program of a group; harmless when there is no such group. Returns at once."""
+        self._call("stopProcessGroup", group, False, harmless=_BAD_NAME)
+
+    def shutdown(self) -> None:
+        """Ask supervisord to stop every group in order and to end. Returns at once."""
+        self._call("shutdown", harmless=_SHUTDOWN_STATE)
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Wait until *condition* holds. Raises DependencyUnavailable after *timeout_s* seconds."""
+        deadline_mono_s = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() >= deadline_mono_s:
+                raise DependencyUnavailable(f"supervisord: waited {timeout_s:.0f} s for {what}")
+            time.sleep(0.05)
+
+    def tail(self, name: str, lines: int = 20) -> list[str]:
+        """Return the last *lines* lines of a program's log."""
+        return tail(self.process(name).log_path, lines)
+
+    def _call(self, method: str, *arguments: object, harmless: int = 0) -> Any:
+        try:
+            return getattr(self._proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == harmless:
+                return None
+            raise DependencyUnavailable(f"supervisord: {method}{arguments}: {fault.faultString}") from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            raise GroupNotRunning(
+                f"no supervisord answers at {self._places.supervisor_socket} ({error}); start the group with: wbd up"
+            ) from error
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """Return the last *lines* lines of a log file; reads at most 1 MiB."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 1024 * 1024))
+            return file.read().decode(errors="replace").splitlines()[-lines:] if lines > 0 else []
+    except FileNotFoundError:
+        return []
+
+
+def follow(path: Path, lines: int = 20, interval_s: float = 0.25) -> Iterator[str]:
+    """Yield the last *lines* lines of a log file and then each new one, across rotation, until closed."""
+    file = None
+    rest = ""
+    try:
+        while True:
+            if file is None and path.exists():
+                file = path.open("r", errors="replace")
+                if lines >= 0:
+                    yield from tail(path, lines)
+                    file.seek(0, os.SEEK_END)
+                    lines = -1
+            if file is not None:
+                # supervisord renames a full log and opens a new one: read the old one to its end first.
+                rotated = not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino
+                text = rest + file.read()
+                *complete, rest = text.split("\n")
+                yield from complete
+                if rotated:
+                    file.close()
+                    file, rest = None, ""
+                    continue
+            time.sleep(interval_s)
+    finally:
+        if file is not None:
+            file.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_CALL_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _UnixConnection(self._path)
+
+
+def _row(info: dict[str, Any], starts: dict[str, int]) -> ProcessRow:
+    state = State(info["statename"])
+    pid = int(info["pid"]) or None
+    message = info["spawnerr"] or ""
+    if state in (State.EXITED, State.FATAL, State.BACKOFF) and not message:
+        message = f"exit code {info['exitstatus']}"
+    name = str(info["name"])
+    return ProcessRow(
+        name=name,
+        group=str(info["group"]),
+        state=state,
+        pid=pid,
+        uptime_s=max(0, int(info["now"]) - int(info["start"])) if pid else 0,
+        restarts=max(0, starts[name] - 1) if name in starts else None,
+        message=message,
+        log_path=Path(info["stdout_logfile"]),
+    )
+
+
+def _starts(log: Path) -> dict[str, int]:
+    """Count starts of each program since supervisord began, from its log; XML-RPC does not tell."""
+    counts: dict[str, int] = {}
+    try:
+        with log.open(errors="replace") as lines:
+            for line in lines:
+                if "supervisord started with pid" in line:
+                    counts.clear()
+                elif match := re.search(r" INFO spawned: '(\S+)' with pid ", line):
+                    counts[match[1]] = counts.get(match[1], 0) + 1
+    except FileNotFoundError:
+        pass
+    return counts
