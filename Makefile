@@ -7,7 +7,7 @@ ENTITIES ?= 500
 .PHONY: demo up down test check format bench engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
-	$(VENV)/bin/wbd demo $(if $(DUMP),--dump '$(DUMP)',--entities $(ENTITIES))
+	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
 
 up: $(VENV)/.installed engines  ## start the group and stay in the foreground
 	$(VENV)/bin/wbd up

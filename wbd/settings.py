@@ -385,6 +385,11 @@ def load(environment: Mapping[str, str] | None = None, *, with_stack: bool = Tru
     return Loaded(settings, {name: origins.get(name, "default") for name in Settings.model_fields})
 
 
+def environment_with(**overrides: str) -> dict[str, str]:
+    """Return this process' environment with some variables set, for a child process."""
+    return {**os.environ, **overrides}
+
+
 def shown(settings: Settings, name: str) -> str:
     """Return a setting's value as text, a secret as ``***`` (or empty)."""
     value = getattr(settings, name)

@@ -27,16 +27,17 @@ from wbd.stack.supervisor import Program
 
 ROOT = Path(__file__).parents[2]
 # A worker that says when it starts and stops, and whether the database still answered at its very end.
-WORKER = """
+WORKER = f"""
 import signal, sys
 from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
 from wbd.stack.mariadb import MariaDB
 name, state = sys.argv[1], Path(sys.argv[2])
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-(state / "run" / f"{name}.ready").touch()
+signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
+(state / "run" / f"{{name}}.ready").touch()
 print("started", name, flush=True)
-signal.sigwait({signal.SIGTERM})
-(state / "run" / f"{name}.ready").unlink()
+signal.sigwait({{signal.SIGTERM}})
+(state / "run" / f"{{name}}.ready").unlink()
 try:
     print("stopped", name, "while", MariaDB(state).ping(5.0), flush=True)
 except Exception as error:
@@ -58,7 +59,7 @@ class Group:
         self.script.write_text(WORKER)
 
     def program(self, name: str) -> Program:
-        return Program(name, (sys.executable, str(self.script), name, str(self.state_dir)), startsecs=1, stop_wait_s=5)
+        return Program(name, (sys.executable, str(self.script), name, str(self.state_dir)), startsecs=0, stop_wait_s=5)
 
     def ready(self, name: str) -> bool:
         return (self.places.run / f"{name}.ready").exists()
@@ -107,7 +108,7 @@ def foreground(group: Group, prepare: str = "pass") -> subprocess.Popen[str]:
         state = Path({str(group.state_dir)!r})
         def prepare():
             {prepare}
-        worker = Program("one", (sys.executable, {str(group.script)!r}, "one", str(state)), 1, 5)
+        worker = Program("one", (sys.executable, {str(group.script)!r}, "one", str(state)), 0, 5)
         up(StackOptions(state, kafka_brokers={NO_KAFKA!r}), detach=False, prepare=prepare,
            ready=lambda name: (state / "run" / f"{{name}}.ready").exists(),
            echo=lambda line: print(line, flush=True), workers=[worker],
@@ -188,8 +189,7 @@ def test_a_killed_worker_is_back_by_itself_and_counted(group: Group) -> None:
     assert {row.name: row.restarts for row in status(group.options)} == {"mariadb": 0, "one": 1, "two": 0}
     supervisor = Supervisor(group.places)
     supervisor.restart("two", timeout_s=10)
-    assert wait_until(lambda: supervisor.process("two").state == State.RUNNING, 10)
-    assert supervisor.tail("two", 3)[-1] == "started two"
+    assert wait_until(lambda: group.ready("two") and supervisor.tail("two", 1) == ["started two"], 10)
     with pytest.raises(ConfigError, match="program 'three' unknown; there are: mariadb, one, two"):
         supervisor.process("three")
 
@@ -279,18 +279,24 @@ def test_a_foreground_up_whose_supervisord_dies_ends_the_rest_and_says_so(group:
 
 def test_a_worker_that_cannot_live_is_reported_with_its_log_and_nothing_stays(group: Group) -> None:
     broken = Program("broken", (sys.executable, "-c", "raise SystemExit('planted fault')"), startsecs=1, stop_wait_s=5)
-    with pytest.raises(DependencyUnavailable, match=r"worker broken: not ready(.|\n)*planted fault"):
+    with pytest.raises(DependencyUnavailable, match=r"worker broken: does not stay up(.|\n)*planted fault"):
+        group.up(workers=[broken])
+    assert group.left_over() == []
+    assert not group.places.stack_json.exists()
+
+
+def test_a_worker_that_does_not_become_ready_is_reported_with_its_log_and_nothing_stays(group: Group) -> None:
+    with pytest.raises(DependencyUnavailable, match=r"worker one: not ready after 2 s(.|\n)*started one"):
         up(
             group.options,
             detach=True,
             prepare=lambda: None,
-            ready=lambda name: True,
+            ready=lambda name: False,
             echo=group.lines.append,
-            workers=[broken],
+            workers=[group.program("one")],
             ready_s=2.0,
         )
     assert group.left_over() == []
-    assert not group.places.stack_json.exists()
 
 
 def test_a_failing_prepare_stops_what_has_started(group: Group) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +33,7 @@ from wbd.stack.supervisor import (
 )
 
 CONF = Path(__file__).parents[2] / "supervisord.conf"
+DOCKERFILE = CONF.with_name("Dockerfile")
 # Said in supervisord.conf to whoever stops the whole group.
 PROMISED_GROUP_STOP_S = 40
 
@@ -177,3 +181,30 @@ def test_a_planted_fault_is_caught(
         for spec in WORKERS:
             test_a_program_is_what_the_table_says(options, embedded, spec)
             test_stop_times_nest(options, embedded, spec)
+
+
+def test_the_image_copies_what_is_there_and_runs_the_group_as_nobody_special() -> None:
+    lines = re.sub(r"\\\n\s*", " ", DOCKERFILE.read_text()).splitlines()
+    for line in lines:
+        if line.startswith("COPY "):
+            for source in line.split()[1:-1]:
+                assert (CONF.parent / source).exists(), line
+    ignored = (CONF.parent / ".dockerignore").read_text().splitlines()
+    for source in ("pyproject.toml", "README.md", "LICENSE", "wbd", "supervisord.conf"):
+        assert f"!{source}" in ignored
+    assert [line for line in lines if line.startswith("USER ")] == ["USER wbd"]
+    assert any(line.startswith("HEALTHCHECK ") for line in lines)
+    (timeout_s,) = re.findall(r"--stop-timeout (\d+)", DOCKERFILE.read_text())
+    assert int(timeout_s) == PROMISED_GROUP_STOP_S
+
+
+def test_in_the_image_logs_go_to_the_output_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (command,) = re.findall(r"^RUN (sed -i .*) /etc/wbd/supervisord.conf$", DOCKERFILE.read_text(), re.MULTILINE)
+    changed = tmp_path / "supervisord.conf"
+    changed.write_text(CONF.read_text())
+    subprocess.run([*shlex.split(command), str(changed)], check=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "log").mkdir()
+    monkeypatch.setenv("WBD_STATE_DIR", str(tmp_path))
+    found = programs(parse(changed), WORKER_GROUP).values()
+    assert {(program.stdout_logfile, program.stdout_logfile_maxbytes) for program in found} == {("/dev/fd/1", 0)}

@@ -1,1 +1,1 @@
-"""The commands of ``wbd``, a file a subject; each gives add_arguments(...) and a function that returns the exit code."""
+"""The commands of ``wbd``, a file a subject: add_arguments(...), and a function that returns the exit code."""

@@ -224,5 +224,3 @@ def _span(seconds: int) -> str:
 
 def _write_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
-
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -51,8 +51,17 @@ class EntityChange:
 
     def to_bytes(self) -> bytes:
         """Return the message value, JSON in UTF-8."""
-        fields = asdict(self)
-        return orjson.dumps({"schema_version": fields.pop("schema_version"), **fields})
+        return orjson.dumps(
+            {
+                "schema_version": self.schema_version,
+                "entity_id": self.entity_id,
+                "revision_id": self.revision_id,
+                "operation": self.operation,
+                "editor_id": self.editor_id,
+                "edit_summary": self.edit_summary,
+                "timestamp": self.timestamp,
+            }
+        )
 
     @classmethod
     def from_bytes(cls, value: bytes) -> EntityChange:

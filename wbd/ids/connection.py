@@ -1,29 +1,59 @@
 """One client of the id server: bytes in, commands, replies out, in order.
 
-A connection reads from its socket and executes commands unless something holds it:
+A connection reads from its socket and runs commands unless something holds it:
 
     waiting    a command found too few ids; it is tried again at each refill until its deadline
     stalled    the client does not read its replies; dropped when that lasts too long
     yielding   a long pipeline lets the other clients have their turn, and goes on in the loop's next round
+
+While it is held, what the client goes on sending stays in the kernel's socket buffer.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import hiredis
 
 from wbd.ids import resp
-from wbd.ids.commands import Attempt, execute
+from wbd.ids.commands import Call, Command, Parser
 
 if TYPE_CHECKING:
     from wbd.ids.server import IdServer
 
+# Commands to run, each with the number of times that it stands there in a row.
+Plan = tuple[tuple[Command, int], ...]
+
 # Replies that may wait in this process for one client; the kernel's socket buffer comes on top.
 _OUTPUT_BYTES_MAX = 256 * 1024
-# One client gets so many bytes of replies before the others have their turn.
-_TURN_BYTES = 64 * 1024
+# A client may take so many ids before the others have their turn; about 1 ms of work.
+_TURN_COST = 4096
+
+
+class PlanCache:
+    """
+    The plans of chunks of bytes that clients send again and again.
+
+    Commands that take ids hold nothing that varies, so a client's next request is nearly always the same bytes as
+    one before, and finding them here costs a tenth of parsing them.
+    """
+
+    _CHUNK_BYTES_MAX = 4096
+    _PLANS_MAX = 256
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+        self._plans: dict[bytes, Plan] = {}
+        self.get = self._plans.get
+
+    def add(self, chunk: bytes, plan: Plan) -> None:
+        """Remember the plan of a chunk that holds whole commands and nothing else, if it may come again."""
+        if len(chunk) <= self._CHUNK_BYTES_MAX and all(command.waits_for for command, _ in plan):
+            if len(self._plans) >= self._PLANS_MAX:
+                self._plans.clear()
+            self._plans[chunk] = plan
 
 
 class Connection(asyncio.Protocol):
@@ -33,19 +63,23 @@ class Connection(asyncio.Protocol):
         self.server = server
         self.number = number
         self.name = b""
+        # RESP2 until the client says HELLO 3; they differ here in maps only.
+        self.protocol = 2
         self.heard_mono_s = server.mono_s
         self.stalled_mono_s: float | None = None
-        self.quitting = False
         self._transport: Any = None
+        self._plans = server.plans
         self._reader = hiredis.Reader()
-        # The last bytes of an incomplete command, for refuse_huge_arrays.
+        # The last bytes of an incomplete command, and how much of it has come.
         self._tail = b""
         self._incomplete_bytes = 0
-        self._waiting: Attempt | None = None
+        self._todo: deque[tuple[Command, int]] = deque()
+        self._waiting: Command | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._yielding = False
         self._reading = True
         self._at_eof = False
+        self._closing = False
 
     # What the event loop calls.
 
@@ -53,64 +87,59 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=_OUTPUT_BYTES_MAX)
         if not self.server.admit(self):
-            transport.write(resp.error("max number of clients reached"))
+            transport.write(resp.error("max number of clients reached; ask again later", "TRYAGAIN"))
             self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.quitting = True
+        self._closing = True
         self._stop_waiting()
         self.server.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.quitting:
-            return
         self.heard_mono_s = self.server.mono_s
-        try:
-            resp.refuse_huge_arrays(self._tail + data if self._tail else data)
-        except resp.ProtocolError as error:
-            self._refuse(error)
-            return
-        reader = self._reader
-        reader.feed(data)
-        if not self._reading:
-            # What the loop had read before it was told to pause.
-            return
-        if self._process() or not reader.has_data():
-            self._incomplete_bytes = 0
-        else:
-            self._incomplete_bytes += len(data)
-            if self._incomplete_bytes > resp.COMMAND_BYTES_MAX:
-                self._refuse(resp.ProtocolError(f"command over {resp.COMMAND_BYTES_MAX} bytes"))
-                return
-        self._tail = data[-resp.OVERLAP_BYTES :] if reader.has_data() else b""
+        plan = None if self._incomplete_bytes else self._plans.get(data)
+        if plan is not None and len(plan) == 1 and self._reading:
+            # What nearly every request of nearly every client is: one command, known, with nothing before it.
+            command, times = plan[0]
+            if times * command.cost <= _TURN_COST:
+                reply, done = command.run(self, times)
+                if reply:
+                    self.server.commands += done
+                    self._transport.write(reply)
+                if done == times:
+                    return
+                plan = ((command, times - done),)
+        self._todo += plan or self._parse(data)
+        self._go_on()
 
     def eof_received(self) -> bool:
-        """Keep a connection whose replies are still owed; say False to close it at once."""
+        """Keep a connection whose replies are still owed; False closes it."""
         self._at_eof = True
-        return self._is_held()
+        return bool(self._todo) or self.stalled_mono_s is not None
 
     def pause_writing(self) -> None:
         self.stalled_mono_s = self.server.mono_s
+        self._read_pause_or_close()
 
     def resume_writing(self) -> None:
         self.stalled_mono_s = None
         self._go_on()
 
-    # What the server calls.
+    # What the server and the commands call.
 
     def refilled(self) -> bool:
         """Try the waiting command again; False when there are still too few ids for it."""
         if self._waiting is not None:
-            reply = self._waiting.run()
-            if reply is None:
+            command, times = self._todo[0]
+            reply, done = command.run(self, 1)
+            if not done:
                 return False
-            self._answer_waiting(reply)
+            self._answer_waiting(reply, times)
         return True
 
     def finish(self) -> None:
         """End the connection after the replies that are ready; a waiting command gets an error."""
         if self._waiting is not None:
-            self._stop_waiting()
             self._transport.write(resp.error("the id server is stopping; ask again", "NOIDS"))
         self._close()
 
@@ -118,91 +147,122 @@ class Connection(asyncio.Protocol):
         """End the connection at once."""
         self._transport.abort()
 
-    def _process(self) -> bool:
-        """Execute the commands that have come in whole; True if there was any."""
-        gets = self._reader.gets
-        replies: list[bytes] = []
-        size = 0
+    def set_name(self, name: bytes) -> bytes:
+        self.name = name
+        return resp.OK
+
+    def greet(self, protocol: int) -> bytes:
+        self.protocol = protocol
+        return resp.greeting(protocol, self.number)
+
+    def quit(self, reply: bytes) -> bytes:
+        """Close the connection after *reply*."""
+        self._closing = True
+        return reply
+
+    def _parse(self, data: bytes) -> Plan:
+        """Return the commands that have come in whole; after bytes that are no command, one that ends it all."""
+        plan: list[tuple[Command, int]] = []
+        reader, parser = self._reader, self._plans.parser
         try:
-            while not self.quitting and (command := gets()) is not False:
-                reply = execute(self, command)
-                if isinstance(reply, Attempt):
-                    self._wait(reply)
-                    break
-                replies.append(reply)
-                size += len(reply)
-                if size > _TURN_BYTES:
-                    self._yielding = True
-                    self.server.loop.call_soon(self._end_of_turn)
-                    break
+            resp.refuse_huge_arrays(self._tail + data)
+            reader.feed(data)
+            last, times = None, 0
+            while (read := reader.gets()) is not False:
+                if read == last:
+                    times += 1
+                    plan[-1] = (plan[-1][0], times)
+                else:
+                    plan.append((parser.command(read), 1))
+                    last, times = read, 1
+            was_incomplete = self._incomplete_bytes
+            if not reader.has_data():
+                self._incomplete_bytes, self._tail = 0, b""
+                if not was_incomplete:
+                    self._plans.add(data, tuple(plan))
+            else:
+                self._incomplete_bytes = 1 if plan else was_incomplete + len(data)
+                self._tail = data[-resp.OVERLAP_BYTES :]
+            if self._incomplete_bytes > resp.COMMAND_BYTES_MAX:
+                raise resp.ProtocolError(f"command over {resp.COMMAND_BYTES_MAX} bytes")
         except (hiredis.ProtocolError, resp.ProtocolError) as error:
-            replies.append(resp.protocol_error(error))
-            self.quitting = True
-        self.server.commands += len(replies)
-        if replies:
-            self._transport.write(b"".join(replies))
-        if self.quitting:
-            self._close()
-        elif self._reading and self._is_held():
-            self._reading = False
-            self._transport.pause_reading()
-        return bool(replies) or self._waiting is not None
+            reply = resp.protocol_error(error)
+            plan.append((Call(lambda connection: connection.quit(reply)), 1))
+        return tuple(plan)
 
     def _go_on(self) -> None:
-        """Execute what came in while the connection was held, then read again, or close after the client's last."""
-        if self._is_held() or self.quitting:
-            return
-        self._process()
-        if self._is_held() or self.quitting:
-            return
-        if self._at_eof:
+        """Run what is to do until something holds the connection, then read on, pause, or close."""
+        if self._waiting is None and self.stalled_mono_s is None and not self._yielding and not self._closing:
+            replies, left = [], _TURN_COST
+            todo = self._todo
+            while todo and left > 0 and not self._closing:
+                command, times = todo.popleft()
+                runs = min(times, max(1, left // command.cost))
+                reply, done = command.run(self, runs)
+                replies.append(reply)
+                left -= done * command.cost
+                self.server.commands += done
+                if done < times:
+                    todo.appendleft((command, times - done))
+                    if done < runs and command.waits_for is not None:
+                        self._wait(command)
+                        break
+            if replies:
+                self._transport.write(b"".join(replies))
+            if todo and self._waiting is None and not self._closing:
+                self._yielding = True
+                self.server.loop.call_soon(self._end_of_turn)
+        self._read_pause_or_close()
+
+    def _read_pause_or_close(self) -> None:
+        if self._closing:
+            self._close()
+        elif self._todo or self.stalled_mono_s is not None:
+            if self._reading:
+                self._reading = False
+                self._transport.pause_reading()
+        elif self._at_eof:
             self._close()
         elif not self._reading:
             self._reading = True
             self._transport.resume_reading()
 
-    def _is_held(self) -> bool:
-        return self._waiting is not None or self._yielding or self.stalled_mono_s is not None
-
     def _end_of_turn(self) -> None:
         self._yielding = False
         self._go_on()
 
-    def _wait(self, attempt: Attempt) -> None:
-        self._waiting = attempt
+    def _wait(self, command: Command) -> None:
+        self._waiting = command
         self._deadline = self.server.loop.call_later(self.server.limits.wait_s, self._deadline_passed)
-        self.server.add_waiting(self, attempt.entity_type)
+        self.server.add_waiting(self, command.waits_for)
 
     def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self.server.remove_waiting(self, self._waiting.entity_type)
-            self._waiting = None
-        if self._deadline is not None:
+        if self._waiting is not None and self._deadline is not None:
+            self.server.remove_waiting(self, self._waiting.waits_for)
             self._deadline.cancel()
-            self._deadline = None
+            self._waiting = self._deadline = None
 
     def _deadline_passed(self) -> None:
-        if self._waiting is not None:
-            self._answer_waiting(
-                resp.error(
-                    f"no {self._waiting.entity_type.value} ids: none left here and none reserved within "
-                    f"{self.server.limits.wait_s:g} s; check the database and the health of id_generation",
-                    "NOIDS",
-                )
-            )
+        entity_type = self._todo[0][0].waits_for
+        problem = (
+            f"no {entity_type} ids: none left here and none reserved within {self.server.limits.wait_s:g} s; "
+            "check the database and the health of id_generation"
+        )
+        self._answer_waiting(resp.error(problem, "NOIDS"), self._todo[0][1])
 
-    def _answer_waiting(self, reply: bytes) -> None:
+    def _answer_waiting(self, reply: bytes, times: int) -> None:
         self._stop_waiting()
+        command, _ = self._todo.popleft()
+        if times > 1:
+            self._todo.appendleft((command, times - 1))
         self.server.commands += 1
         self._transport.write(reply)
         self._go_on()
 
-    def _refuse(self, error: resp.ProtocolError) -> None:
-        self._transport.write(resp.protocol_error(error))
-        self._close()
-
     def _close(self) -> None:
-        """Close after the replies that are written; a client that does not read them is dropped by the server."""
-        self.quitting = True
+        """Close after the replies that are written; the server drops a client that does not read them."""
+        self._closing, self._reading = True, False
         self._stop_waiting()
+        self._todo.clear()
+        self.stalled_mono_s = self.stalled_mono_s or self.server.mono_s
         self._transport.close()

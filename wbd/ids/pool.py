@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from wbd.errors import PermanentError
 from wbd.ids.entity_id import EntityType
-from wbd.ids.ranges import IdRange
+from wbd.ids.id_range import IdRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +126,18 @@ class Lane:
     def take(self, count: int) -> list[IdRange] | None:
         """Return the next *count* ids, in one range or several, or None when fewer are left; nothing is taken then."""
         with self._lock:
-            pieces: list[IdRange] | None = None
-            if self._left >= count:
-                pieces, wanted = [], count
-                while wanted:
-                    piece = self._cut(min(wanted, self._last - self._next + 1))
-                    pieces.append(piece)
-                    wanted -= len(piece)
-            else:
+            pieces = self._cut_pieces(count) if self._left >= count else None
+            if pieces is None:
                 self._wanted = max(self._wanted, count)
+            low = self._is_newly_low()
+        if low:
+            self._on_low(self.entity_type)
+        return pieces
+
+    def take_up_to(self, count: int) -> list[IdRange]:
+        """Return the next *count* ids, or as many as are left, in one range or several."""
+        with self._lock:
+            pieces = self._cut_pieces(min(count, self._left))
             low = self._is_newly_low()
         if low:
             self._on_low(self.entity_type)
@@ -187,6 +190,14 @@ class Lane:
                 low_mark=self._low_mark,
                 wanted=self._wanted,
             )
+
+    def _cut_pieces(self, count: int) -> list[IdRange]:
+        pieces = []
+        while count:
+            piece = self._cut(min(count, self._last - self._next + 1))
+            pieces.append(piece)
+            count -= len(piece)
+        return pieces
 
     def _cut(self, count: int) -> IdRange:
         """Take *count* ids of the range in use, which has them."""

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 
 from wbd.engines.mysql import Database, Transaction
 from wbd.errors import BadInput, PermanentError, RangeContention
-from wbd.ids.entity_id import MAX_ID, EntityType, parse_type
+from wbd.ids.entity_id import MAX_ID, EntityType
+from wbd.ids.id_range import IdRange
 
 # The documents' first row of each type, and its range_size.
 FIRST_RANGE = (1, 1000, 1, 1000)
@@ -30,30 +31,6 @@ _LOST_RACE_WAIT_MAX_S = 0.2
 
 class RangeRefused(PermanentError):
     """A row of id_ranges from which nothing can be reserved safely until an operator has looked at it."""
-
-
-@dataclass(frozen=True, slots=True)
-class IdRange:
-    """Consecutive ids of one type; *first* and *last* inclusive, at least one id."""
-
-    entity_type: EntityType
-    first: int
-    last: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.first <= self.last <= MAX_ID:
-            raise BadInput(f"{self.entity_type.value} range {self.first}..{self.last} outside 1..{MAX_ID} or empty")
-
-    def __len__(self) -> int:
-        return self.last - self.first + 1
-
-    def __str__(self) -> str:
-        prefix = self.entity_type.prefix
-        return f"{prefix}{self.first}..{prefix}{self.last}"
-
-    def numbers(self) -> range:
-        """Return the numbers of the ids, in order."""
-        return range(self.first, self.last + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,22 +230,3 @@ def next_range(row: RangeRow, size: int, floor: int, skip: Sequence[IdRange]) ->
         )
     last = min(first + size - 1, MAX_ID, *(hole.first - 1 for hole in skip if hole.first > first))
     return IdRange(row.entity_type, first, last)
-
-
-def parse_reserved(entity_type: EntityType | str, text: str) -> list[IdRange]:
-    """
-    Read the reserved ids of one type, such as ``1-1000, 4115189``.
-
-    Raises:
-        BadInput: not numbers and spans separated by commas, or outside 1..MAX_ID.
-    """
-    kind = parse_type(entity_type)
-    found = []
-    for part in filter(None, (one.strip() for one in text.split(","))):
-        first, dash, last = (one.strip() for one in part.partition("-"))
-        if not (first.isascii() and first.isdigit() and (not dash or (last.isascii() and last.isdigit()))):
-            raise BadInput(f"{part!r} is not an id number or a span such as 1-1000", f"reserved {kind.value} ids")
-        if max(len(first), len(last)) > len(str(MAX_ID)):
-            raise BadInput(f"{part!r} is over {MAX_ID}", f"reserved {kind.value} ids")
-        found.append(IdRange(kind, int(first), int(last or first)))
-    return found

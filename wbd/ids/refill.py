@@ -17,8 +17,9 @@ from typing import Any
 
 from wbd.errors import DependencyUnavailable, PermanentError, RangeContention, WbdError
 from wbd.ids.entity_id import EntityType
+from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool, LaneState
-from wbd.ids.ranges import IdRange, RangeTable
+from wbd.ids.ranges import RangeTable
 from wbd.runtime.clock import Clock
 
 # A range should last so long at the demand of the day: an outage of minutes is then invisible, and a crash loses
@@ -30,13 +31,13 @@ _REST = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SizeBounds:
-    """Smallest and largest range that is reserved by itself; a single larger request is still met."""
+    """Smallest and largest range that is reserved ahead; where they cross, the largest wins."""
 
     min_size: int = 1000
     max_size: int = 1_000_000
 
     def clamp(self, size: int) -> int:
-        return max(self.min_size, min(self.max_size, size))
+        return min(self.max_size, max(self.min_size, size))
 
 
 @dataclass(slots=True)

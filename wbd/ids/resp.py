@@ -1,11 +1,11 @@
-"""The Redis protocol (RESP2, and the one map of RESP3 that a greeting needs), as the id server speaks it. No I/O."""
+"""The Redis protocol as the id server speaks it: RESP2, and RESP3 where only maps differ. No I/O."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from wbd.ids.ranges import IdRange
+from wbd.ids.id_range import IdRange
 
 OK = b"+OK\r\n"
 PONG = b"+PONG\r\n"
@@ -38,11 +38,6 @@ def integer(number: int) -> bytes:
 
 def bulk(text: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(text), text)
-
-
-def array(parts: Sequence[bytes]) -> bytes:
-    """Return an array of replies that are encoded already."""
-    return b"*%d\r\n%b" % (len(parts), b"".join(parts))
 
 
 def error(text: str, code: str = "ERR") -> bytes:
@@ -82,16 +77,26 @@ def id_bulks(ids: IdRange) -> bytes:
     return b"".join(parts)
 
 
-def greeting(proto: int, client: int) -> bytes:
-    """Return the answer to HELLO: a map in RESP3, its flat array in RESP2."""
-    fields: list[tuple[bytes, bytes]] = [
+def ends(ids: IdRange) -> bytes:
+    """Return first and last number of a range as an array."""
+    return b"*2\r\n:%d\r\n:%d\r\n" % (ids.first, ids.last)
+
+
+def mapping(fields: Sequence[tuple[bytes, bytes]], protocol: int) -> bytes:
+    """Return names and encoded values as a map, which in RESP2 is a flat array."""
+    body = b"".join(bulk(name) + value for name, value in fields)
+    return (b"%%%d\r\n" % len(fields) if protocol == 3 else b"*%d\r\n" % (2 * len(fields))) + body
+
+
+def greeting(protocol: int, client: int) -> bytes:
+    """Return the answer to HELLO."""
+    fields = [
         (b"server", bulk(b"wbd-ids")),
         (b"version", bulk(b"1.0.0")),
-        (b"proto", integer(proto)),
+        (b"proto", integer(protocol)),
         (b"id", integer(client)),
         (b"mode", bulk(b"standalone")),
         (b"role", bulk(b"master")),
         (b"modules", EMPTY),
     ]
-    body = b"".join(bulk(name) + value for name, value in fields)
-    return (b"%%%d\r\n" % len(fields) if proto == 3 else b"*%d\r\n" % (2 * len(fields))) + body
+    return mapping(fields, protocol)

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 
 import uvloop
 
-from wbd.ids.connection import Connection
+from wbd.ids.commands import Parser
+from wbd.ids.connection import Connection, PlanCache
 from wbd.ids.entity_id import EntityType
-from wbd.ids.pool import IdPool, Lane
-from wbd.ids.socket_file import SocketFile
+from wbd.ids.pool import IdPool
+from wbd.ids.socket_file import BACKLOG, SocketFile
 
 # While a client waits for ids, the refill is asked for again this often; also how coarse the server's clock is.
 _TICK_S = 0.25
@@ -57,8 +58,7 @@ class IdServer:
         self.pool = pool
         self.address = address
         self.limits = limits or ServerLimits()
-        # The spelling that clients use nearly always; others are parsed.
-        self.lanes_by_name: dict[bytes, Lane] = {t.value.encode(): pool[t] for t in EntityType}
+        self.plans = PlanCache(Parser(pool, self.limits.count_max))
         self.mono_s = time.monotonic()
         self.commands = 0
         self.accepted = 0
@@ -95,15 +95,15 @@ class IdServer:
 
     @property
     def serving(self) -> bool:
-        """
-        True between start() and stop().
-
-        Raises:
-            RuntimeError: the server's thread ended by itself.
-        """
-        if self._failure is not None:
-            raise RuntimeError("the thread of the id server ended") from self._failure
+        """True between start() and stop()."""
         return self._thread is not None
+
+    def check(self) -> None:
+        """Raise RuntimeError, ready to start again, when the server's thread ended by itself."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            self.stop()
+            raise RuntimeError("the thread of the id server ended") from failure
 
     @property
     def clients(self) -> int:
@@ -149,11 +149,13 @@ class IdServer:
     def forget(self, connection: Connection) -> None:
         self._clients.discard(connection)
 
-    def add_waiting(self, connection: Connection, entity_type: EntityType) -> None:
-        self._waiting[entity_type][connection] = None
+    def add_waiting(self, connection: Connection, entity_type: EntityType | None) -> None:
+        if entity_type is not None:
+            self._waiting[entity_type][connection] = None
 
-    def remove_waiting(self, connection: Connection, entity_type: EntityType) -> None:
-        self._waiting[entity_type].pop(connection, None)
+    def remove_waiting(self, connection: Connection, entity_type: EntityType | None) -> None:
+        if entity_type is not None:
+            self._waiting[entity_type].pop(connection, None)
 
     def info(self) -> str:
         """Return the text of INFO: sections of name:value lines, as Redis has them."""
@@ -197,7 +199,9 @@ class IdServer:
 
     async def _serve(self, listener: socket.socket) -> None:
         numbers = iter(range(1, 2**63))
-        server = await self.loop.create_unix_server(lambda: Connection(self, next(numbers)), sock=listener)
+        server = await self.loop.create_unix_server(
+            lambda: Connection(self, next(numbers)), sock=listener, backlog=BACKLOG
+        )
         ticking = self.loop.create_task(self._tick())
         await self._stop.wait()
         ticking.cancel()

@@ -18,7 +18,7 @@ from wbd.errors import ConfigError
 # sun_path of unix(7) holds 108 bytes with its final zero; ".new" is appended while the socket is made.
 _PATH_BYTES_MAX = 107 - len(".new")
 # Connections that wait to be accepted; the kernel cuts it to net.core.somaxconn.
-_BACKLOG = 1024
+BACKLOG = 1024
 
 
 class SocketFile:
@@ -121,7 +121,7 @@ class SocketFile:
             if gid is not None:
                 os.chown(fresh, -1, gid)
             fresh.chmod(self._mode)
-            listener.listen(_BACKLOG)
+            listener.listen(BACKLOG)
             listener.setblocking(False)
             found = fresh.stat()
             fresh.rename(self.path)

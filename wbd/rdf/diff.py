@@ -1,15 +1,28 @@
 """What changed between two graphs, or between two revisions of an entity.
 
-Laws: apply(diff(a, b), a) is b as a set, added and removed share nothing, and nothing that a and b share is in either.
+Laws: apply(diff(a, b), a) is b as a set, added and removed share nothing, and nothing that a and b share is in
+either.
+
+Two revisions of an item differ in little. Their JSON is compared part by part (a term, a sitelink, the statements of
+a property), and only parts that differ are mapped. Value nodes, reference nodes and the groups of wikis can belong to
+several parts: those that an unchanged part still has are left out. The result is the same as that of mapping both
+sides whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from wbd.rdf.mapping import MappingContext, map_entity
+from wbd.rdf.mapping import FAULTS, TERM_PREDICATES, EntityMapper, MappingContext, map_entity, raise_fault, term_text
+from wbd.rdf.statements import StatementMapper, claims_of, reference_name
+from wbd.rdf.terms import language_suffix
+
+_Claims = Mapping[str, Sequence[Mapping[str, Any]]]
+
+# Types whose parts are compared one by one; the others are small.
+_IN_PARTS: Final = ("item", "property")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +61,24 @@ def diff_entities(
     """
     Return what changed in the RDF of an entity.
 
+    Parts that are equal are not looked into: a fault in them goes unseen.
+
     Args:
         old: the entity before, or None when it did not exist or was deleted.
         new: the entity after, or None when it is deleted.
+        old_revision: as revision_id of map_entity; the others alike.
 
     Raises:
         BadEntity: a side breaks the data model.
     """
+    if old is not None and new is not None and _comparable(old, new):
+        sides = (_Side(old, old_revision, old_modified), _Side(new, new_revision, new_modified))
+        try:
+            found = _diff_parts(*sides, context)
+        except FAULTS as error:
+            raise_fault(error, old, new)
+        if found is not None:
+            return found
     before: list[str] = []
     after: list[str] = []
     if old is not None:
@@ -62,3 +86,181 @@ def diff_entities(
     if new is not None:
         after = map_entity(new, context, revision_id=new_revision, modified=new_modified)
     return diff_lines(before, after)
+
+
+def _comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Tell whether two entities can be compared part by part."""
+    return (
+        old.get("type") in _IN_PARTS
+        and all(old.get(key) == new.get(key) for key in ("id", "type", "datatype"))
+        and "redirect" not in old
+        and "redirect" not in new
+    )
+
+
+class _Side:
+    """One revision, and the lines of its parts that the other one does not have."""
+
+    __slots__ = ("entity", "mapper", "modified", "revision")
+
+    def __init__(self, entity: Mapping[str, Any], revision: int | None, modified: str | None) -> None:
+        self.entity = entity
+        self.revision = entity.get("lastrevid") if revision is None else revision
+        self.modified = entity.get("modified") if modified is None else modified
+        self.mapper: EntityMapper
+
+    def start(self, context: MappingContext) -> None:
+        """Write the document node, which always differs."""
+        self.mapper = EntityMapper(self.entity, context)
+        self.mapper.document(self.revision, self.modified)
+
+    def write_sitelinks(self, other: Mapping[str, Any]) -> None:
+        """Write the sitelinks that *other* does not have alike."""
+        links, others = self.entity.get("sitelinks") or {}, other.get("sitelinks") or {}
+        if links != others:
+            for name, link in links.items():
+                if others.get(name) != link:
+                    self.mapper.sitelink(link)
+
+    def write_groups(self, names: Iterable[str]) -> None:
+        """Write the statements of these properties."""
+        claims = claims_of(self.entity)
+        for name in names:
+            if name in claims:
+                self.mapper.statement_mapper.group(self.mapper.subject, claims[name])
+
+
+def _write_terms(key: str, old: _Side, new: _Side) -> None:
+    """Write the terms that one side has and the other has not, compared as the literals that they become."""
+    before, after = old.entity.get(key) or {}, new.entity.get(key) or {}
+    if before == after:
+        return
+    names: Iterable[str] = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    changed_after = {name: after[name] for name in names if name in after}
+    distinct = _keyed_by_language(before) and _keyed_by_language(changed_after) and all(map(language_suffix, names))
+    if not distinct:
+        # One literal can come from two members then; all have to be compared.
+        names = {**before, **after}
+    removed = dict.fromkeys(text for name in names if name in before for text in _texts(before[name]))
+    added = dict.fromkeys(text for name in names if name in after for text in _texts(after[name]))
+    for side, own, others in ((old, removed, added), (new, added, removed)):
+        for text in own:
+            if text not in others:
+                for predicate in TERM_PREDICATES[key]:
+                    side.mapper.lines.append(f"{side.mapper.subject} {predicate} {text} .")
+
+
+def _texts(member: Any) -> list[str]:
+    return [term_text(term) for term in (member if isinstance(member, list) else (member,))]
+
+
+def _keyed_by_language(terms: Mapping[str, Any]) -> bool:
+    """Tell whether each member's key is the language of its terms."""
+    for name, member in terms.items():
+        if isinstance(member, list):
+            if any(term["language"] != name for term in member):
+                return False
+        elif member["language"] != name:
+            return False
+    return True
+
+
+def _separate(claims: _Claims, names: Set[str], other_claims: _Claims) -> bool:
+    """
+    Tell whether no changed property group shares a statement or property with an unchanged one.
+
+    Statement ids are unique and groups are named after their property; in corrupt JSON they need not be.
+    """
+    if not names:
+        return True
+    ids: set[str] = set()
+    properties: set[str] = set()
+    for side in (claims, other_claims):
+        for name in names:
+            for statement in side.get(name, ()):
+                ids.add(statement["id"])
+                properties.add(statement["mainsnak"]["property"])
+    for name, group in claims.items():
+        if name not in names:
+            for statement in group:
+                if statement["id"] in ids or statement["mainsnak"]["property"] in properties:
+                    return False
+    return True
+
+
+def _diff_parts(old: _Side, new: _Side, context: MappingContext) -> RdfDiff | None:
+    """Compare part by part; None when parts overlap in a way that only corrupt JSON has."""
+    before, after = claims_of(old.entity), claims_of(new.entity)
+    changed = {name for name in {**before, **after} if before.get(name) != after.get(name)}
+    if not (_separate(before, changed, after) and _separate(after, changed, before)):
+        return None
+    for side, other in ((old, new), (new, old)):
+        side.start(context)
+        if context.flavour.sitelinks:
+            side.write_sitelinks(other.entity)
+        side.write_groups(changed)
+    for key in TERM_PREDICATES:
+        _write_terms(key, old, new)
+    old_lines, new_lines = set(old.mapper.lines), set(new.mapper.lines)
+    removed, added = old_lines - new_lines, new_lines - old_lines
+    shared = _Shared(removed | added, context)
+    if shared.subjects:
+        # What is unchanged is the same on both sides; the old one stands for both.
+        kept = shared.kept(old.entity, new.entity, old.mapper)
+        removed -= kept
+        added -= kept
+    return RdfDiff(added=sorted(added), removed=sorted(removed))
+
+
+class _Shared:
+    """Changed lines about nodes that several parts can have."""
+
+    def __init__(self, lines: Iterable[str], context: MappingContext) -> None:
+        namespaces = context.vocabulary.namespaces
+        nodes = (f"<{namespaces.wdv}", f"<{namespaces.wdref}")
+        self.context = context
+        self.wdref = nodes[1]
+        self.subjects = {line[: line.index(">") + 1] for line in lines if line.startswith(nodes)}
+        groups = [line for line in lines if "> <http://wikiba.se/ontology#wikiGroup> " in line]
+        self.subjects.update(line[: line.index(">") + 1] for line in groups)
+        self.has_groups = bool(groups)
+
+    def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper) -> set[str]:
+        """Return the lines that unchanged parts have about these nodes, and maybe more of their lines."""
+        lines: list[str] = []
+        if self.has_groups:
+            links, others = old.get("sitelinks") or {}, new.get("sitelinks") or {}
+            del mapper.lines[:]
+            for name, link in links.items():
+                if others.get(name) == link:
+                    mapper.sitelink(link)
+            lines += mapper.lines
+        statement_mapper = StatementMapper(self.context, lines)
+        claims, others = claims_of(old), claims_of(new)
+        for name, group in claims.items():
+            if others.get(name) == group:
+                for statement in group:
+                    self._statement(statement, statement_mapper)
+        return set(lines)
+
+    def _statement(self, statement: Mapping[str, Any], mapper: StatementMapper) -> None:
+        self._values(((statement["mainsnak"],),), mapper)
+        self._values((statement.get("qualifiers") or {}).values(), mapper)
+        for reference in statement.get("references") or ():
+            name = reference_name(reference)
+            if f"{self.wdref}{name}>" in self.subjects:
+                mapper.reference(name, reference)
+            self._values((reference["snaks"] or {}).values(), mapper)
+
+    def _values(self, groups: Iterable[Iterable[Mapping[str, Any]]], mapper: StatementMapper) -> None:
+        for group in groups:
+            for snak in group:
+                if snak["snaktype"] == "value" and snak["datavalue"]["type"] in _DEEP_TYPES:
+                    term = mapper.value(snak, mapper.properties[snak["property"]])
+                    lines = getattr(term, "lines", ())
+                    if any(line[: line.index(">") + 1] in self.subjects for line in lines):
+                        mapper.lines += lines
+
+
+# Types of data values that have value nodes.
+_DEEP_TYPES: Final = frozenset(("time", "quantity", "globecoordinate"))

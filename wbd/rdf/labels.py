@@ -1,9 +1,9 @@
 """Blank node labels that follow from content, so that a small change stays small in a diff.
 
 RDFC-1.0 numbers blank nodes by their rank in the whole graph: one new node renames the others. Here every connected
-component of blank nodes is canonicalized on its own and its labels start with the component's hash, so only
-components that changed get new labels. Triples without blank nodes are left as they are. Wikibase's own labels follow from content
-already; keep_labels leaves them alone.
+component of blank nodes is put into a canonical order on its own and its labels start with the component's hash, so
+only components that changed get new labels. Triples without blank nodes are left as they are. Wikibase's own labels follow from
+content already; keep_labels leaves them alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Final
 import pyoxigraph
 
 from wbd.errors import BadInput
-from wbd.rdf.rdfc import WORK_LIMIT, Triple, canonical_labels
+from wbd.rdf import rdfc
+from wbd.rdf.refinement import WORK_LIMIT, Triple, Work, canonical_places
 
 MEDIA_TYPES: Final[dict[str, pyoxigraph.RdfFormat]] = {
     "text/turtle": pyoxigraph.RdfFormat.TURTLE,
@@ -74,7 +75,7 @@ def label_by_content(lines: Iterable[str], work_limit: int = WORK_LIMIT) -> list
 
     Args:
         lines: canonical N-Triples lines, each once.
-        work_limit: hash calculations for the whole graph.
+        work_limit: steps for the whole graph, see refinement.py.
 
     Returns:
         Sorted lines; equal lists for isomorphic graphs.
@@ -92,14 +93,14 @@ def label_by_content(lines: Iterable[str], work_limit: int = WORK_LIMIT) -> list
                 continue
         result.append(line)
     seen: dict[str, int] = defaultdict(int)
+    work = Work(work_limit, f"labelling of {len(blank)} triples with blank nodes")
     for component in _components(blank):
-        names = canonical_labels(component, work_limit)
-        text = sorted(f"{names.get(s, s)} {p} {names.get(o, o)} .\n" for s, p, o in component)
-        digest = hashlib.sha256("".join(text).encode()).hexdigest()[:_HASH_DIGITS]
+        text, places = canonical_places(component, work)
+        digest = hashlib.sha256("\n".join(text).encode()).hexdigest()[:_HASH_DIGITS]
         number = seen[digest]
         seen[digest] += 1
         stem = f"_:b{digest}" if number == 0 else f"_:b{digest}r{number}"
-        labels = {node: f"{stem}n{name[6:]}" for node, name in names.items()}
+        labels = {node: f"{stem}n{place}" for node, place in places.items()}
         result += [f"{labels.get(s, s)} {p} {labels.get(o, o)} ." for s, p, o in component]
     result.sort()
     return result
@@ -147,8 +148,8 @@ def canonical_lines(
     return sorted(lines) if keep_labels else label_by_content(lines, work_limit)
 
 
-def rdfc_lines(data: bytes, media_type: str, *, work_limit: int = WORK_LIMIT) -> list[str]:
+def rdfc_lines(data: bytes, media_type: str, *, work_limit: int = rdfc.WORK_LIMIT) -> list[str]:
     """Parse a document to the sorted lines of plain RDFC-1.0."""
     triples = [split_line(line) for line in parse_lines(data, media_type)]
-    names = canonical_labels(triples, work_limit)
+    names = rdfc.canonical_labels(triples, work_limit)
     return sorted(f"{names.get(s, s)} {p} {names.get(o, o)} ." for s, p, o in triples)

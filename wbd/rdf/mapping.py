@@ -218,17 +218,18 @@ def map_entity(
             entity.get("modified") if modified is None else modified,
         )
     except FAULTS as error:
-        raise_fault(entity, error)
+        raise_fault(error, entity)
     return list(dict.fromkeys(mapper.lines))
 
 
-def raise_fault(entity: object, error: Exception) -> NoReturn:
-    """Raise BadEntity for the fault in *entity* that made *error*; *error* itself if there is none to be found."""
-    fault = find_fault(entity)
-    if fault is None:
-        # Not the input's fault: do not hide it.
-        raise error
-    raise BadEntity(fault.message, place=fault.place) from error
+def raise_fault(error: Exception, *entities: object) -> NoReturn:
+    """Raise BadEntity for the fault in one of *entities* that made *error*; *error* itself if none is to be found."""
+    for entity in entities:
+        fault = find_fault(entity)
+        if fault is not None:
+            raise BadEntity(fault.message, place=fault.place) from error
+    # Not the input's fault: do not hide it.
+    raise error
 
 
 def _redirect(entity: Mapping[str, Any], context: MappingContext) -> str:

@@ -1,8 +1,8 @@
 """RDFC-1.0, the W3C's canonical labels for blank nodes, with a limit on its work.
 
-Input and output are N-Triples terms. The algorithm (https://www.w3.org/TR/rdf-canon/) is exponential on graphs whose blank nodes look
-alike from everywhere, such as cliques; work is counted in hash calculations and a graph over the limit raises.
-Names of functions follow the specification, so that each can be read against its section.
+Input and output are N-Triples terms. The algorithm (https://www.w3.org/TR/rdf-canon/) is exponential on graphs whose
+blank nodes look alike from everywhere, such as cliques; work is counted in hash calculations and a graph over the
+limit raises. Functions are named as in the specification, so that each can be read against its section.
 """
 
 from __future__ import annotations
@@ -171,4 +171,9 @@ def canonical_labels(triples: Iterable[Triple], work_limit: int = WORK_LIMIT) ->
     Raises:
         GraphTooHard: over *work_limit* hash calculations.
     """
-    return _Canonicalizer(triples, work_limit).run()
+    canonicalizer = _Canonicalizer(triples, work_limit)
+    try:
+        return canonicalizer.run()
+    except RecursionError as error:
+        nodes = len(canonicalizer.triples_of)
+        raise GraphTooHard(f"canonicalization of {nodes} blank nodes nests too deep; graph set aside") from error

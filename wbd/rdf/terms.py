@@ -7,6 +7,7 @@ the canonical form of N-Triples (https://www.w3.org/TR/rdf12-n-triples/#canonica
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -54,6 +55,7 @@ def literal(text: str) -> str:
     return f'"{_SPECIAL.sub(_escape_character, text)}"'
 
 
+@lru_cache(maxsize=4096)
 def language_suffix(language: str) -> str:
     """Return ``@language``, or "" for a code that no language tag can hold."""
     return f"@{language}" if _LANGUAGE.fullmatch(language) else ""

@@ -7,8 +7,10 @@ JSON types raise TypeError, ValueError or KeyError; the caller makes BadEntity w
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from wbd.rdf import hashes
@@ -75,6 +77,7 @@ _XSD_DATETIME: Final = f"^^<{XSD}dateTime>"
 _WKT: Final = f"^^<{GEO}wktLiteral>"
 
 _AMOUNT: Final = re.compile(r"[-+](?:[1-9][0-9]*|[0-9])(?:\.[0-9]+)?")
+_INFINITE: Final = (math.inf, -math.inf)
 _ZERO: Final = re.compile(r"[-+]0+(?:\.0+)?")
 # Wikibase's limit on the digits of a decimal, sign and point included.
 _AMOUNT_CHARACTERS_MAX: Final = 127
@@ -136,8 +139,11 @@ def decimal(value: Any) -> str | None:
     Returns:
         None for what is no decimal or too long; Wikibase refuses such values.
     """
+    if value is None or value in _INFINITE or value != value:
+        return None
     if type(value) is int or type(value) is float:
-        value = f"{value:+.0f}" if value == int(value) else f"{value:+.16f}".rstrip("0")
+        # Seventeen significant digits, which is what Wikibase takes of a number.
+        value = f"{Decimal(f'{value:+.16e}').normalize():+f}"
     amount = _string(value).strip(PHP_SPACE)
     if amount and amount[0] not in "+-":
         amount = f"+{amount}"

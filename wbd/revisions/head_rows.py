@@ -48,9 +48,7 @@ def _change(tx: Transaction, table: Table, moved: dict[str, EntityRows]) -> list
     for entity_id in sorted(moved):
         wanted, there = moved[entity_id].tables[table], present[entity_id]
         _delete(tx, table, entity_id, sorted(there.keys() - wanted.keys()))
-        added += [
-            (entity_id, *key, *values) for key, values in sorted(wanted.items()) if there.get(key) != values
-        ]
+        added += [(entity_id, *key, *values) for key, values in sorted(wanted.items()) if there.get(key) != values]
     return added
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from wbd.revisions.reader import DEFAULT_MAX_LINE_BYTES, Line, read_entities
 from wbd.revisions.rejects import RejectFile, reject_path
 from wbd.revisions.snapshot import check_entity
 from wbd.revisions.source import ReadStopped, Source
-from wbd.revisions.store import RevisionStore, WriteResult
+from wbd.revisions.store import Outcome, RevisionStore, WriteResult
 from wbd.revisions.writers import Item, Writers
 from wbd.runtime.retry import Backoff
 
@@ -146,6 +147,8 @@ class _Import:
         self._on_progress = on_progress
         self._stop = stop
         self._report = ImportReport()
+        self._outcomes: Counter[Outcome] = Counter()
+        self._files: list[_File] = []
         self._lock = threading.Lock()
         self._waiting: dict[int, str] = {}
         self._gave_up: str | None = None
@@ -167,11 +170,16 @@ class _Import:
                     break
                 self._read_file(path, max_line_bytes, rejects_folder)
             self._writers.finish(abandon=self._ending)
+        for file in self._files:
+            file.rejects.close(complete=False)
         report = self._report
         report.interrupted = self._stop.is_set() and self._gave_up is None
         if self._gave_up is not None:
             report.trouble.append(self._gave_up)
-        report.read = report.rejected + report.created + report.updated + report.unchanged + report.stale
+        report.created, report.updated, report.unchanged, report.stale = (
+            self._outcomes[outcome] for outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED, Outcome.STALE)
+        )
+        report.read = report.rejected + self._outcomes.total()
         report.bytes = self._bytes_before
         report.seconds = time.monotonic() - started
         self._tick(at_once=True)
@@ -184,6 +192,7 @@ class _Import:
             self._report.trouble.append(str(error))
             return
         file = _File(RejectFile(self._free_path(reject_path(source.name, rejects_folder))))
+        self._files.append(file)
         self._source = source
         with source:
             try:
@@ -228,9 +237,7 @@ class _Import:
         away_since_mono_s = 0.0
         while True:
             try:
-                results = self._store.write_many(
-                    entities, editor_id=self._editor_id, edit_summary=self._edit_summary
-                )
+                results = self._store.write_many(entities, editor_id=self._editor_id, edit_summary=self._edit_summary)
                 break
             except RetryableError as error:
                 failures += 1
@@ -248,9 +255,7 @@ class _Import:
         delay_s = _BACKOFF.delay_s(failures)
         if self._give_up_s is not None:
             if away_s >= self._give_up_s:
-                with self._lock:
-                    self._gave_up = f"{error}; gave up after {away_s:.0f} s, run the import again to complete it"
-                self._stop.set()
+                self._give_up(f"{error}; gave up after {away_s:.0f} s, run the import again to complete it")
                 return False
             delay_s = min(delay_s, self._give_up_s - away_s)
         with self._lock:
@@ -263,16 +268,26 @@ class _Import:
             self._reject(origin.file, origin.line, str(result), "", item.entity.id)
         with self._lock:
             if isinstance(result, WriteResult):
-                setattr(self._report, result.outcome.value, getattr(self._report, result.outcome.value) + 1)
+                self._outcomes[result.outcome] += 1
             origin.file.pending -= 1
             self._close_if_done(origin.file)
 
     def _reject(self, file: _File, line: Line, reason: str, place: str, entity_id: str | None) -> None:
-        file.rejects.add(line.number, line.offset, reason, place, entity_id, line.raw)
+        try:
+            file.rejects.add(line.number, line.offset, reason, place, entity_id, line.raw)
+        except BadInput as error:
+            # Going on would lose what else is bad.
+            self._give_up(str(error))
+            return
         with self._lock:
             self._report.rejected += 1
-            if file.rejects.count == 1:
+            if str(file.rejects.path) not in self._report.rejected_files:
                 self._report.rejected_files.append(str(file.rejects.path))
+
+    def _give_up(self, why: str) -> None:
+        with self._lock:
+            self._gave_up = self._gave_up or why
+        self._stop.set()
 
     def _close_if_done(self, file: _File) -> None:
         if file.ended and file.pending == 0:
@@ -295,9 +310,7 @@ class _Import:
             return
         self._next_progress_mono_s = time.monotonic() + _PROGRESS_EVERY_S
         with self._lock:
-            report = self._report
-            done = report.created + report.updated + report.unchanged + report.stale
-            rejected = report.rejected
+            done, rejected = self._outcomes.total(), self._report.rejected
             waiting = next(iter(self._waiting.values()), None)
         source = self._source
         consumed = self._bytes_before + (source.consumed_bytes if source else 0)
@@ -318,5 +331,3 @@ def _total_bytes(files: Sequence[Path | str | BinaryIO]) -> int | None:
             # Opening it will say what is wrong.
             continue
     return total
-
-

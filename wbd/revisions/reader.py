@@ -44,9 +44,7 @@ class Line:
     rejection: BadInput | None = None
 
 
-def read_entities(
-    path: Path | str | BinaryIO | Source, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
-) -> Iterator[Line]:
+def read_entities(path: Path | str | BinaryIO | Source, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> Iterator[Line]:
     """
     Yield every entity of a path, of standard input ("-"), of a binary stream or of an open Source.
 
@@ -107,23 +105,24 @@ class _Framing:
             reason = f"line of {line.length_bytes} bytes, over import_max_line_bytes {self._limit_bytes}; skipped"
             yield _rejected(line, BadInput(reason))
             return
-        text = line.text.strip()
+        # What stands before the entity stays, so that columns are those of the line.
+        text = line.text.rstrip()
         if text.endswith(b","):
             text = text[:-1].rstrip()
-        if text in (b"", b"[", b"]"):
+        if text.lstrip() in (b"", b"[", b"]"):
             return
         try:
             parsed = parse(text)
         except BadInput as error:
             # The framing may share a line with an entity: '[{...},' or '{...}]'.
-            inner = text[1:] if text.startswith(b"[") else text
+            inner = text.replace(b"[", b" ", 1) if text.lstrip().startswith(b"[") else text
             inner = inner[:-1] if inner.endswith(b"]") else inner
             try:
                 if inner == text:
                     raise error
                 parsed = parse(inner)
-            except BadInput:
-                yield _rejected(line, error, text)
+            except BadInput as inner_error:
+                yield _rejected(line, inner_error, text)
                 return
             text = inner
         yield from _unpack(line, text, parsed.value, parsed.duplicates)

@@ -45,9 +45,7 @@ QUALIFIERS = Table("qualifiers", ("content_hash",), ("property_id", "ref_count")
 # The documents' name is a reserved word.
 REFERENCES = Table("`references`", ("content_hash",), ("ref_count",))
 TERMS = Table("terms", ("term_type", "language", "content_hash"), ("value", "ref_count"))
-LEXEME_TERMS = Table(
-    "lexeme_terms", ("owner_id", "term_type", "language", "content_hash"), ("value", "ref_count")
-)
+LEXEME_TERMS = Table("lexeme_terms", ("owner_id", "term_type", "language", "content_hash"), ("value", "ref_count"))
 SITELINKS = Table("sitelinks", ("site_id",), ("title", "content_hash", "ref_count"))
 REDIRECTS = Table("entity_redirects", (), ("redirects_to",))
 TABLES = (BACKLINKS, STATEMENTS, QUALIFIERS, REFERENCES, TERMS, LEXEME_TERMS, SITELINKS, REDIRECTS)

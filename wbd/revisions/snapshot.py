@@ -63,7 +63,7 @@ def check_entity(data: dict[str, Any]) -> Entity:
     if "redirect" in data:
         return _redirect(data, lastrevid, modified)
     if "id" not in data:
-        raise BadEntity("entity without id; expected a member such as \"id\": \"Q42\"", "id")
+        raise BadEntity('entity without id; expected a member such as "id": "Q42"', "id")
     entity_id = _entity_id(data["id"], "id")
     given = data.get("type")
     if given is None:
@@ -76,9 +76,7 @@ def check_entity(data: dict[str, Any]) -> Entity:
 
 def canonical(data: dict[str, Any]) -> bytes:
     """Return the bytes that content_hash covers: sorted keys, without NOT_CONTENT and empty maps."""
-    content = {
-        key: value for key, value in data.items() if key not in NOT_CONTENT and (value or key not in _MAPS)
-    }
+    content = {key: value for key, value in data.items() if key not in NOT_CONTENT and (value or key not in _MAPS)}
     for key in ("forms", "senses"):
         if key in content:
             content[key] = [_without_empty(part) for part in content[key]]
@@ -117,9 +115,7 @@ def _redirect(data: dict[str, Any], lastrevid: int | None, modified: str | None)
     if target == entity_id:
         raise BadEntity(f"{entity_id} redirects to itself", "redirect")
     content = {"entity": str(entity_id), "redirect": str(target)}
-    return Entity(
-        str(entity_id), entity_id.type, content, lastrevid, modified, str(target), content_hash(content)
-    )
+    return Entity(str(entity_id), entity_id.type, content, lastrevid, modified, str(target), content_hash(content))
 
 
 def _entity_id(value: Any, place: str) -> Any:
@@ -240,9 +236,7 @@ def _check_lexeme_parts(data: dict[str, Any], name: str, terms: str, seen: set[s
         if not isinstance(part, dict):
             raise BadEntity(f"is {kind_of(part)}, expected an object", place)
         part_id = part.get("id")
-        if not isinstance(part_id, str) or not re.fullmatch(
-            rf"{data['id']}-{letter}[1-9][0-9]{{0,18}}", part_id
-        ):
+        if not isinstance(part_id, str) or not re.fullmatch(rf"{data['id']}-{letter}[1-9][0-9]{{0,18}}", part_id):
             raise BadEntity(f"is {_shown(part_id)}, expected an id such as {data['id']}-{letter}1", f"{place}.id")
         if part_id in ids:
             raise BadEntity(f"{part_id} is given twice", f"{place}.id")

@@ -105,8 +105,7 @@ class Source:
             return cls(path, str(getattr(path, "name", "stream")))
         if str(path) == "-":
             # Unbuffered, so that select() tells the truth about what is left to read.
-            raw_stdin = cast(BinaryIO, sys.stdin.buffer.raw)  # type: ignore[attr-defined]
-            return cls(raw_stdin, "stdin", stop=stop)
+            return cls(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), "stdin", stop=stop)
         try:
             raw = Path(path).open("rb", buffering=0)  # noqa: SIM115 closed by __exit__
         except OSError as error:

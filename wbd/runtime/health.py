@@ -20,6 +20,8 @@ import orjson
 
 _TIMEOUT_S = 3.0
 _LINE_BYTES = 64
+# The API and a few people at their terminals ask at once; silent clients cannot take more than these places.
+_CLIENTS = 8
 # Far above any real answer; an impostor on the socket cannot make the reader grow without bound.
 _ANSWER_BYTES = 16 * 1024 * 1024
 
@@ -27,11 +29,13 @@ Answer = Callable[[], bytes]
 
 
 class HealthServer:
-    """Serves answers by name from a daemon thread, one client at a time, each within a time limit."""
+    """Serves answers by name from daemon threads, to a few clients at a time, each within a time limit."""
 
-    def __init__(self, path: Path, answers: dict[str, Answer]) -> None:
+    def __init__(self, path: Path, answers: dict[str, Answer], timeout_s: float = _TIMEOUT_S) -> None:
         self._path = path
         self._answers = answers
+        self._timeout_s = timeout_s
+        self._places = threading.BoundedSemaphore(_CLIENTS)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def start(self) -> None:
@@ -56,10 +60,17 @@ class HealthServer:
                 client, _ = self._socket.accept()
             except OSError:
                 return
+            self._places.acquire()
+            threading.Thread(target=self._serve_one, args=(client,), name="health-client", daemon=True).start()
+
+    def _serve_one(self, client: socket.socket) -> None:
+        try:
             with client, suppress(OSError):
-                client.settimeout(_TIMEOUT_S)
+                client.settimeout(self._timeout_s)
                 question = client.recv(_LINE_BYTES).decode("ascii", "replace").strip()
                 client.sendall(self._answer(question))
+        finally:
+            self._places.release()
 
     def _answer(self, question: str) -> bytes:
         if question not in self._answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from wbd.errors import ConfigError, DependencyUnavailable
 from wbd.stack.places import StateDir
@@ -169,30 +170,28 @@ def tail(path: Path, lines: int) -> list[str]:
     """Return the last *lines* lines of a log file; reads at most 1 MiB."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 1024 * 1024))
-            return file.read().decode(errors="replace").splitlines()[-lines:] if lines > 0 else []
+            return _last_megabyte(file).splitlines()[-lines:] if lines > 0 else []
     except FileNotFoundError:
         return []
 
 
 def follow(path: Path, lines: int = 20, interval_s: float = 0.25) -> Iterator[str]:
     """Yield the last *lines* lines of a log file and then each new one, across rotation, until closed."""
-    file = None
+    file: BinaryIO | None = None
     rest = ""
+    first = True
     try:
         while True:
-            if file is None and path.exists():
-                file = path.open("r", errors="replace")
-                if lines >= 0:
-                    yield from tail(path, lines)
-                    file.seek(0, os.SEEK_END)
-                    lines = -1
+            if file is None:
+                with contextlib.suppress(FileNotFoundError):
+                    file = path.open("rb")
             if file is not None:
                 # supervisord renames a full log and opens a new one: read the old one to its end first.
                 rotated = not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino
-                text = rest + file.read()
-                *complete, rest = text.split("\n")
-                yield from complete
+                text = _last_megabyte(file) if first else file.read().decode(errors="replace")
+                *complete, rest = (rest + text).split("\n")
+                yield from complete[max(0, len(complete) - lines) :] if first else complete
+                first = False
                 if rotated:
                     file.close()
                     file, rest = None, ""
@@ -201,6 +200,11 @@ def follow(path: Path, lines: int = 20, interval_s: float = 0.25) -> Iterator[st
     finally:
         if file is not None:
             file.close()
+
+
+def _last_megabyte(file: BinaryIO) -> str:
+    file.seek(max(0, os.fstat(file.fileno()).st_size - 1024 * 1024))
+    return file.read().decode(errors="replace")
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -44,6 +44,8 @@ Echo = Callable[[str], None]
 _SUPERVISORD_START_S = 20.0
 _SUPERVISORD_STOP_S = 15.0
 _POLL_S = 0.05
+# Starts after the first that `up` sees fail before it gives up.
+_FAILED_STARTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,12 @@ def _start(
     if programs:
         supervisor.start_group(WORKER_GROUP)
         _wait_for_workers(supervisor, places, programs, ready, echo, ready_s)
+    # An engine that answers before its startsecs are over still counts as starting.
+    supervisor.wait_for(
+        lambda: all(row.state == State.RUNNING for row in supervisor.processes()),
+        _SUPERVISORD_START_S,
+        "every program to be RUNNING",
+    )
     echo(f"all ready after {time.monotonic() - begun_mono_s:.1f} s")
     return supervisord
 
@@ -275,7 +283,7 @@ def _wait_for_engine(supervisor: Supervisor, engine: Engine) -> str:
             return engine.ping(timeout_s=1.0)
         except DependencyUnavailable as error:
             row = supervisor.process(engine.name)
-            if row.state in (State.FATAL, State.EXITED):
+            if _does_not_live(row):
                 reason = f"does not stay up ({row.state}, {row.message})"
             elif time.monotonic() >= deadline_mono_s:
                 reason = f"no answer after {engine.start_s:.0f} s ({error})"
@@ -302,7 +310,7 @@ def _wait_for_workers(
             if row.state == State.RUNNING and ready(row.name):
                 waiting.remove(row.name)
                 echo(f"{row.name}: ready, pid {row.pid}")
-            elif row.state in (State.FATAL, State.EXITED):
+            elif _does_not_live(row):
                 raise DependencyUnavailable(
                     f"worker {row.name}: does not stay up ({row.state}, {row.message}); {last_lines(row.log_path)}"
                 )
@@ -312,6 +320,12 @@ def _wait_for_workers(
             )
         if waiting:
             time.sleep(_POLL_S)
+
+
+def _does_not_live(row: ProcessRow) -> bool:
+    """Tell whether a program keeps ending; supervisord itself goes on for a minute before it says so."""
+    gave_up = row.state in (State.FATAL, State.EXITED)
+    return gave_up or (row.state == State.BACKOFF and (row.restarts or 0) >= _FAILED_STARTS)
 
 
 def _clear_the_way(places: StateDir, echo: Echo) -> None:

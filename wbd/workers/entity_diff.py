@@ -28,7 +28,7 @@ from wbd.errors import BrokerUnavailable, PermanentError
 from wbd.events.entity_diff import EntityDiff
 from wbd.rdf.diff import RdfDiff, diff_entities
 from wbd.rdf.formats import to_turtle
-from wbd.rdf.mapping import MappingContext
+from wbd.rdf.context import MappingContext
 from wbd.rdf.vocabulary import Vocabulary
 from wbd.revisions.diff_feed import DiffFeed, Progress, WaitingHead, WaitingRevision
 from wbd.revisions.store import SHARDS

@@ -1,0 +1,51 @@
+"""A fresh database for each test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from wbd.engines.mysql import Database
+from wbd.settings import DatabaseAddress
+from wbd.stack.mariadb import MariaDB
+from wbd.workers import dev
+
+Connect = Callable[[], Database]
+
+
+@pytest.fixture
+def address(mariadb: MariaDB) -> Iterator[DatabaseAddress]:
+    """The address of an empty database of this test's own."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    server = DatabaseAddress(database=mariadb.database, user=mariadb.user, unix_socket=mariadb.unix_socket)
+    admin = Database(server, max_connections=1)
+    admin.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    yield replace(server, database=name)
+    admin.execute(f"DROP DATABASE {name}")
+    admin.close()
+
+
+@pytest.fixture
+def connect(address: DatabaseAddress) -> Iterator[Connect]:
+    """Opens pools on the test's database and closes them after it."""
+    opened: list[Database] = []
+
+    def open_one() -> Database:
+        opened.append(Database(address, max_connections=8))
+        return opened[-1]
+
+    yield open_one
+    for db in opened:
+        db.close()
+
+
+@pytest.fixture
+def db(connect: Connect) -> Database:
+    """A pool on a database with every table of schema.sql."""
+    found = connect()
+    for statement in dev.schema().values():
+        found.execute(statement)
+    return found

@@ -1,0 +1,121 @@
+"""Health and metrics over a worker's socket, and how the API joins them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from wbd.api.app import create_app
+from wbd.runtime import health
+from wbd.runtime.group import WORKERS
+from wbd.runtime.metrics import Metrics
+
+GOOD = {"status": "running", "ready": True, "trouble": None, "heartbeat_age_s": 0.1, "last_heartbeat": "x"}
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[object]:
+    servers = []
+
+    def start(name: str, answer: dict[str, object], metrics: bytes = b"") -> health.HealthServer:
+        server = health.HealthServer(
+            health.socket_path(tmp_path, name, os.getpid()),
+            {"health": lambda: orjson.dumps(answer), "metrics": lambda: metrics},
+        )
+        server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def test_a_worker_answers_for_its_health_on_a_socket_that_only_its_owner_may_open(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
+    serve("entity_diff", GOOD)
+    (process,) = health.processes(tmp_path)
+    assert process.socket_path.stat().st_mode & 0o777 == 0o600
+    assert process.health() == GOOD
+    assert b"unknown question; there are: health, metrics" in (process.ask("nonsense") or b"")
+
+
+def test_a_mistake_in_one_answer_is_an_answer_and_the_next_question_is_served(tmp_path: Path) -> None:
+    server = health.HealthServer(
+        health.socket_path(tmp_path, "api", os.getpid()), {"health": lambda: orjson.dumps(1 // 0), "metrics": bytes}
+    )
+    server.start()
+    (process,) = health.processes(tmp_path)
+    assert b"division" in (process.ask("health") or b"")
+    assert process.ask("metrics") == b""
+    server.stop()
+
+
+def test_clients_that_say_nothing_are_let_go_and_others_are_served(tmp_path: Path) -> None:
+    path = health.socket_path(tmp_path, "api", os.getpid())
+    server = health.HealthServer(path, {"health": lambda: orjson.dumps(GOOD)}, timeout_s=0.2)
+    server.start()
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(12)]
+    for client in silent:
+        client.connect(str(path))
+    (process,) = health.processes(tmp_path)
+    assert process.health() == GOOD
+    for client in silent:
+        client.close()
+    server.stop()
+
+
+def test_sockets_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "health").mkdir()
+    dead = tmp_path / "health" / "api-4194301.sock"
+    dead.touch()
+    assert health.processes(tmp_path) == []
+    assert not dead.exists()
+
+
+def test_the_api_answers_for_every_worker_of_the_table_and_404_for_others(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
+    serve("entity_diff", GOOD)
+    client = TestClient(create_app(tmp_path))
+    assert client.get("/workers/entity_diff/health").json()["status"] == "running"
+    for worker in WORKERS:
+        answer = client.get(f"/workers/{worker.name}/health")
+        assert {"status", "last_heartbeat", "uptime_seconds"} <= set(answer.json()) | {"uptime_seconds"}
+        assert answer.status_code == (200 if worker.name == "entity_diff" else 503)
+    unknown = client.get("/workers/nonsense/health")
+    assert unknown.status_code == 404
+    assert "entity_diff" in unknown.json()["error"]
+    assert [worker["name"] for worker in client.get("/workers").json()] == [worker.name for worker in WORKERS]
+
+
+def test_group_health_is_unhealthy_without_an_essential_worker_degraded_without_another(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
+    client = TestClient(create_app(tmp_path))
+    assert client.get("/health").status_code == 503
+    for worker in WORKERS:
+        serve(worker.name, GOOD)
+    assert client.get("/health").json()["status"] == "healthy"
+    serve("entity_diff", {**GOOD, "trouble": {"message": "kafka away"}})
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"]["entity_diff"]["message"] == "kafka away"
+    serve("id_generation", {**GOOD, "heartbeat_age_s": 61.0})
+    assert client.get("/health").json()["status"] == "unhealthy"
+
+
+def test_metrics_of_all_processes_are_joined_with_their_worker_and_parse(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
+    for name, count in (("entity_diff", 3), ("id_generation", 4)):
+        metrics = Metrics()
+        metrics.counter("worker_jobs_total", "Steps.").inc(count)
+        metrics.gauge("worker_up", "Up.").set(1)
+        serve(name, GOOD, metrics.text())
+    text = TestClient(create_app(tmp_path)).get("/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    jobs = {s.labels["worker"]: s.value for s in families["worker_jobs"].samples if s.name == "worker_jobs_total"}
+    assert jobs == {"entity_diff": 3, "id_generation": 4}
+    up = {sample.labels["worker"]: sample.value for sample in families["worker_up"].samples}
+    assert up == {worker.name: float(worker.name in jobs) for worker in WORKERS}

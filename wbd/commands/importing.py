@@ -1,0 +1,210 @@
+"""``wbd import``: entities out of files into the store."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from wbd.engines.mysql import Database
+from wbd.engines.objects import open_store
+from wbd.revisions.importer import ImportReport, import_files
+from wbd.revisions.importer import Progress as ImportProgress
+from wbd.revisions.store import RevisionStore
+from wbd.settings import load
+
+_EXIT_REJECTED = 1
+_EXIT_TROUBLE = 2
+_EXIT_INTERRUPTED = 130
+# Without a terminal, such as in a log, a line now and then.
+_LINE_EVERY_S = 5.0
+_MAX_EDITOR_ID = 2**32 - 1
+
+OnProgress = Callable[[ImportProgress], None]
+
+
+def add_arguments(commands: Any) -> None:
+    """Add the parser of ``wbd import``."""
+    parser = commands.add_parser(
+        "import",
+        help="import entities from dumps and entity files",
+        description="Import a Wikidata JSON dump (array or one entity a line), single entities or Special:EntityData"
+        " JSON; plain, gzip, bzip2 or zstd, whatever the name. What is stored already is left alone, so an import that"
+        " was cut short is completed by running it again. What cannot be taken goes to FILE.rejected.jsonl. Exit code"
+        " 0: all is in; 1: something was rejected; 2: trouble; 130: stopped by Ctrl-C.",
+        epilog="examples: wbd import latest-all.json.bz2 | wbd import Q42.json Q64.json | zstdcat x.zst | wbd import -",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for standard input")
+    parser.add_argument("--threads", type=_number(1, 64), metavar="N", help="writers (default: import_threads)")
+    parser.add_argument("--rejects", type=Path, metavar="DIR", help="folder for rejected lines (default: beside FILE)")
+    parser.add_argument(
+        "--give-up",
+        type=_number(0, 10**9),
+        metavar="SECONDS",
+        help="stop when the database or the objects are away for so long (default: wait until they are back)",
+    )
+    parser.add_argument("--editor-id", type=_number(1, _MAX_EDITOR_ID), metavar="N", help="user of the wiki")
+    parser.add_argument("--summary", default="", metavar="TEXT", help="edit summary of the revisions")
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Import the files and print the report.
+
+    Returns:
+        0 all is in, 1 something was rejected, 2 trouble, 130 stopped by a signal.
+    """
+    settings = load().settings
+    if args.rejects is not None and not args.rejects.is_dir():
+        sys.stderr.write(f"wbd import: --rejects {args.rejects}: no such folder\n")
+        return _EXIT_TROUBLE
+    threads = args.threads or settings.import_threads
+    with (
+        closing(Database(settings.database_address(), max_connections=threads + 1)) as db,
+        closing(open_store(settings.objects_address(), settings.s3_revisions_bucket)) as objects,
+        _stop_on_signals() as stop,
+        _progress(quiet=args.quiet) as on_progress,
+    ):
+        report = import_files(
+            args.files,
+            RevisionStore(db, objects, change_topic=settings.kafka_entitychange_json_topic),
+            threads=threads,
+            max_line_bytes=settings.import_max_line_bytes,
+            rejects_folder=args.rejects,
+            give_up_s=args.give_up,
+            editor_id=args.editor_id,
+            edit_summary=args.summary,
+            on_progress=on_progress,
+            stop=stop,
+        )
+    if args.json:
+        sys.stdout.write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        _print_report(report)
+    for trouble in report.trouble:
+        sys.stderr.write(f"wbd import: {trouble}\n")
+    if report.trouble:
+        return _EXIT_TROUBLE
+    if report.interrupted:
+        sys.stderr.write("wbd import: stopped; run it again to complete it\n")
+        return _EXIT_INTERRUPTED
+    return _EXIT_REJECTED if report.rejected else 0
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set; a second signal acts as it would without us."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        stop.set()
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[OnProgress | None]:
+    """Give what shows progress on standard error: a bar on a terminal, else a line every few seconds."""
+    console = Console(stderr=True, highlight=False)
+    if quiet:
+        yield None
+    elif console.is_terminal:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[numbers]}", markup=False),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("import", total=None, numbers="")
+            speed = _Speed()
+
+            def show(now: ImportProgress) -> None:
+                bar.update(
+                    task,
+                    description=now.waiting or Path(now.file).name or "import",
+                    completed=now.bytes_read,
+                    total=now.bytes_total,
+                    numbers=speed.text(now),
+                )
+
+            yield show
+    else:
+        speed = _Speed()
+        next_mono_s = time.monotonic() + _LINE_EVERY_S
+
+        def write(now: ImportProgress) -> None:
+            nonlocal next_mono_s
+            if time.monotonic() < next_mono_s:
+                return
+            next_mono_s = time.monotonic() + _LINE_EVERY_S
+            share = f", {100 * now.bytes_read // now.bytes_total} %" if now.bytes_total else ""
+            waiting = f"; {now.waiting}" if now.waiting else ""
+            sys.stderr.write(f"wbd import: {speed.text(now)}{share}{waiting}\n")
+            sys.stderr.flush()
+
+        yield write
+
+
+class _Speed:
+    """Numbers of an import under way as text."""
+
+    def __init__(self) -> None:
+        self._started_mono_s = time.monotonic()
+
+    def text(self, now: ImportProgress) -> str:
+        seconds = max(time.monotonic() - self._started_mono_s, 0.001)
+        rejected = f", {now.rejected:,} rejected" if now.rejected else ""
+        return f"{now.done:,} entities{rejected}, {now.done / seconds:,.0f}/s, {decimal(now.bytes_read)}"
+
+
+def _print_report(report: ImportReport) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("READ", "CREATED", "UPDATED", "UNCHANGED", "STALE", "REJECTED", "SIZE", "TIME", "ENTITIES/S"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    counts = (report.read, report.created, report.updated, report.unchanged, report.stale, report.rejected)
+    seconds = max(report.seconds, 0.001)
+    table.add_row(
+        *(f"{count:,}" for count in counts),
+        decimal(report.bytes),
+        f"{report.seconds:.1f} s",
+        f"{report.read / seconds:,.0f}",
+    )
+    Console(highlight=False).print(table)
+    for path in report.rejected_files:
+        sys.stdout.write(f"rejected lines, with reasons: {path}\n")
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() else -1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} not allowed; allowed: a whole number from {least} to {most}")
+        return value
+
+    return convert

@@ -1,0 +1,199 @@
+"""Reserve ranges of entity ids ahead of demand and serve them to the processes of this host.
+
+Reads:    id_ranges
+Writes:   id_ranges
+Repeats:  harmless; ids are given out only from ranges that are committed, and a range that is not known to be
+          committed is never used
+Schedule: continuous
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from wbd.engines.mysql import Database
+from wbd.errors import DependencyUnavailable, WbdError
+from wbd.ids.entity_id import EntityType
+from wbd.ids.id_range import IdRange
+from wbd.ids.pool import IdPool
+from wbd.ids.ranges import RangeTable
+from wbd.ids.refill import Refiller, SizeBounds
+from wbd.ids.server import IdServer, ServerLimits
+from wbd.ids.socket_file import SocketFile
+from wbd.runtime.clock import SystemClock, iso
+from wbd.runtime.process import run_worker
+from wbd.runtime.worker import Run
+from wbd.settings import Settings
+
+# The documents' polling interval; a lane that runs low wakes the worker at once.
+_POLL_S = 1.0
+# How often the table is read when nothing is wanted from it, so that health knows about the database.
+_LOOK_S = 15.0
+# A worker that stands by asks for the address this often: the longest gap when the other one is killed.
+_STANDBY_S = 0.25
+# Of the drain time: how long clients get to read their last replies; the rest is for giving ids back.
+_CLIENTS_DRAIN_S = 1.5
+
+
+class IdGeneratorWorker:
+    """One process a host serves; others with the same socket stand by and take over when it ends."""
+
+    def __init__(
+        self,
+        db: Database,
+        address: SocketFile,
+        *,
+        floors: dict[EntityType, int] | None = None,
+        reserved: Sequence[IdRange] = (),
+        bounds: SizeBounds | None = None,
+        limits: ServerLimits | None = None,
+    ) -> None:
+        self._db = db
+        self._clock = SystemClock()
+        self._address = address
+        self._pool = IdPool()
+        self._table = RangeTable(db, floors=floors, reserved=reserved)
+        self._refiller = Refiller(self._table, self._pool, bounds or SizeBounds(), self._clock)
+        self._server = IdServer(self._pool, address, limits)
+        self._run: Run | None = None
+        self._metrics: _Metrics | None = None
+        self._prepared = False
+        self._looked_mono_s: float | None = None
+        self._database_error: str | None = None
+
+    def start(self, run: Run) -> None:
+        """Take the address and serve; while another process has it, stand by."""
+        self._run = run
+        self._metrics = self._metrics or _Metrics(run)
+        self._pool.on_low = lambda _: run.wake()
+        if not self._server.serving and not self._server.start():
+            run.log.info("standing by; another process serves the ids of this host", socket=str(self._address.path))
+
+    def step(self, run: Run) -> float:
+        """Reserve at most one range for each type that runs low."""
+        if not self._serve(run):
+            run.ready(False)
+            return _STANDBY_S
+        errors = self._supply(run)
+        run.ready(all(lane.left for lane in self._pool.states()))
+        if self._metrics is not None:
+            self._metrics.update(self._refiller.report())
+        if errors:
+            raise errors[0]
+        return 0.0 if self._refiller.is_low() else _POLL_S
+
+    def stop(self) -> None:
+        """Answer what has been asked, then give the ids that are left back to the table."""
+        self._server.stop(_CLIENTS_DRAIN_S)
+        try:
+            # A database that was away a moment ago would only hold the end up; the ids become a gap.
+            given, lost = self._refiller.give_back() if self._database_error is None else (0, 0)
+            if self._run is not None:
+                self._run.log.info("ids given back", given_back=given, lost=lost)
+        except WbdError as error:
+            if self._run is not None:
+                self._run.log.warning("ids not given back; they become a gap", error=str(error))
+        finally:
+            self._db.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return the documents' fields: last reservation, current ranges, cache statistics; and who is served."""
+        last = self._refiller.last_reservation_at
+        return {
+            "standing_by": not self._server.serving,
+            "socket": str(self._address.path),
+            "clients": self._server.clients,
+            "clients_waiting": self._server.waiting,
+            "commands": self._server.commands,
+            "last_reservation_at": iso(last) if last else None,
+            "database": self._database_error or "ok",
+            "ids": self._refiller.report(),
+        }
+
+    def _serve(self, run: Run) -> bool:
+        """Serve if nobody else does; True while this process is the one."""
+        if self._server.serving:
+            self._server.check()
+            if self._address.is_in_place():
+                return True
+            run.log.warning("the socket file is gone; it is made again", socket=str(self._address.path))
+            self._server.stop(_CLIENTS_DRAIN_S)
+        if not self._server.start():
+            return False
+        run.log.info("serving", socket=str(self._address.path))
+        return True
+
+    def _supply(self, run: Run) -> list[WbdError]:
+        """Refill what is low, look at the table now and then; return what went wrong."""
+        added: list[IdRange] = []
+        try:
+            if not self._prepared:
+                made = self._refiller.prepare()
+                self._prepared = True
+                if made:
+                    run.log.info("rows made", table="id_ranges", entity_types=[one.value for one in made])
+            added, errors = self._refiller.refill()
+            for ids in added:
+                self._server.refilled(ids.entity_type)
+                run.log.debug("reserved", ids=str(ids))
+            mono_s = self._clock.mono_s()
+            if not errors and (self._looked_mono_s is None or mono_s - self._looked_mono_s >= _LOOK_S):
+                # None until it ends well, so that the next step looks again.
+                self._looked_mono_s = None
+                self._refiller.look()
+                self._looked_mono_s = mono_s
+        except WbdError as error:
+            errors = [error]
+        away = [str(error) for error in errors if isinstance(error, DependencyUnavailable)]
+        if away:
+            self._looked_mono_s = None
+        self._database_error = away[0] if away else None
+        return errors
+
+
+class _Metrics:
+    """What the reports say, as Prometheus metrics; brought up to date at each step."""
+
+    def __init__(self, run: Run) -> None:
+        label = ("entity_type",)
+        self._counters = {
+            "taken": run.metrics.counter("wbd_ids_taken_total", "Ids given out.", label),
+            "refills": run.metrics.counter("wbd_ids_refills_total", "Ranges reserved.", label),
+            "contention": run.metrics.counter("wbd_ids_contention_total", "Lost races for a range.", label),
+        }
+        self._left = run.metrics.gauge("wbd_ids_left", "Ids reserved here and not given out.", label)
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def update(self, report: dict[str, dict[str, Any]]) -> None:
+        """Add what has come since the last report."""
+        for entity_type, now in report.items():
+            self._left.labels(entity_type).set(now["left"])
+            for name, counter in self._counters.items():
+                counter.labels(entity_type).inc(now[name] - self._seen.get((entity_type, name), 0))
+                self._seen[entity_type, name] = now[name]
+
+
+def build(settings: Settings) -> IdGeneratorWorker:
+    """Wire the worker as the settings say."""
+    floors = {
+        EntityType.ITEM: settings.id_floor_item,
+        EntityType.PROPERTY: settings.id_floor_property,
+        EntityType.LEXEME: settings.id_floor_lexeme,
+        EntityType.ENTITYSCHEMA: settings.id_floor_entityschema,
+    }
+    return IdGeneratorWorker(
+        # Short timeouts: nobody waits for the answer but the supply, and the drain must fit into drain_s.
+        Database(settings.database_address(), max_connections=2, connect_timeout_s=2, read_timeout_s=10),
+        SocketFile(settings.ids_socket_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
+        floors=floors,
+        bounds=SizeBounds(max_size=settings.id_range_size_max),
+        limits=ServerLimits(
+            clients_max=settings.ids_max_clients, count_max=settings.ids_max_count, wait_s=settings.ids_wait_s
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_worker("id_generation", build))
