@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 import orjson
@@ -100,7 +100,7 @@ def check_laws(db: Database, objects: ObjectStore) -> int:
     return len(heads)
 
 
-def start_import(address: DatabaseAddress, folder: Path, *arguments: str, **settings: str) -> Popen[bytes]:
+def start_import(address: DatabaseAddress, folder: Path, *arguments: str, stdin: int = DEVNULL) -> Popen[bytes]:
     """Start ``wbd import`` on a database and the objects in *folder*/objects."""
     env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")} | {
         "VITESS_UNIX_SOCKET": address.unix_socket or "",
@@ -108,7 +108,6 @@ def start_import(address: DatabaseAddress, folder: Path, *arguments: str, **sett
         "VITESS_DATABASE": address.database,
         "OBJECTS_URL": f"file://{folder / 'objects'}",
         "WBD_STATE_DIR": str(folder / "state"),
-        **settings,
     }
     command = [sys.executable, "-m", "wbd", "import", *arguments]
-    return Popen(command, stdout=PIPE, stderr=PIPE, env=env, cwd=Path(__file__).parents[2])
+    return Popen(command, stdin=stdin, stdout=PIPE, stderr=PIPE, env=env, cwd=Path(__file__).parents[2])

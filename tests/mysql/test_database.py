@@ -70,9 +70,7 @@ def test_a_missing_table_says_how_to_create_it(table: Database) -> None:
 
 
 def test_insert_spreads_rows_over_statements_and_updates_duplicates(table: Database) -> None:
-    table.transaction(
-        lambda tx: tx.insert("t (id, n)", [(i, i) for i in range(1, 1202)], on_duplicate="n = VALUES(n)")
-    )
+    table.transaction(lambda tx: tx.insert("t (id, n)", [(i, i) for i in range(1, 1202)], on_duplicate="n = VALUES(n)"))
     assert table.query("SELECT COUNT(*), SUM(n) FROM t") == [(1201, sum(range(1, 1202)))]
 
 

@@ -57,14 +57,10 @@ def test_the_queries_of_the_documents_run_on_the_tables(db: Database, query: str
     db.transaction(lambda tx: tx.query(query) if query.startswith("SELECT") else tx.execute(query))
 
 
-def test_a_table_without_one_of_its_columns_is_reported_wrong_and_not_touched(
-    settings: Settings, db: Database
-) -> None:
+def test_a_table_without_one_of_its_columns_is_reported_wrong_and_not_touched(settings: Settings, db: Database) -> None:
     db.execute("ALTER TABLE users DROP COLUMN username")
     wrong = [item for item in dev.create_tables(settings) if item.is_wrong]
-    assert [(item.name, item.state, item.detail) for item in wrong] == [
-        ("users", "wrong", "columns missing: username")
-    ]
+    assert [(item.name, item.state, item.detail) for item in wrong] == [("users", "wrong", "columns missing: username")]
 
 
 def test_buckets_are_created_once_and_then_found(settings: Settings) -> None:

@@ -304,9 +304,9 @@ def test_the_real_dump_goes_in_and_a_second_run_changes_nothing(world: World) ->
 def test_two_real_revisions_of_one_item_are_two_revisions_that_differ_in_one_label(world: World) -> None:
     folder = corpus() / "wikidata" / "revisions"
     for name, expected in (("Q1_110652822", (1, 0, 0, 0, 0)), ("Q1_110652868", (0, 1, 0, 0, 0))):
-        before = {row for row in dump(world.db)["terms"]}
+        before = set(dump(world.db)["terms"])
         assert counts(world.load(folder / f"{name}.json", rejects_folder=world.folder)) == expected
-        changed = before ^ {row for row in dump(world.db)["terms"]}
+        changed = before ^ set(dump(world.db)["terms"])
     assert {row[4] for row in changed} == {"universe", "el mundo de teeabithia"}
     assert [event[3:] for event in events(world.db)] == [(110652822, "create"), (110652868, "update")]
     assert world.db.query("SELECT parent_revision_id FROM entity_revisions ORDER BY revision_id") == [

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from wbd.engines.kafka import Topics
 from wbd.errors import BrokerUnavailable, ConfigError
 from wbd.stack.kafka import VERSION, KafkaBroker, fetch_libraries, libraries_in
 from wbd.stack.mock_kafka import MockKafka
@@ -153,6 +154,9 @@ def test_the_stand_in_takes_and_gives_messages_and_has_the_topics_asked_for(
         assert address == {"kafka_brokers": mock.brokers}
         admin = AdminClient({"bootstrap.servers": mock.brokers, **QUIET})
         assert set(admin.list_topics(timeout=10).topics) == {"a.topic", "b.topic"}
+        topics = Topics(mock.brokers)
+        assert topics.create("a.topic", partitions=8, replication=1) is False
+        assert topics.max_message_bytes("a.topic") == 0
         producer = Producer({"bootstrap.servers": mock.brokers, "enable.idempotence": True, **QUIET})
         producer.produce("a.topic", b"hello", partition=0)
         assert producer.flush(10) == 0

@@ -229,10 +229,10 @@ def test_bytes_that_are_no_command_are_answered_and_the_connection_closed(
 
 def test_the_header_of_a_huge_array_is_refused_when_it_comes_byte_by_byte(serve: Serve, connect: Connect) -> None:
     client = connect(serve())
+    assert client.ask("PING") == b"PONG"
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        for byte in b"*1\r\n$4\r\nPING\r\n*1000000000\r\n":
+        for byte in b"*1000000000\r\n":
             client.send(bytes([byte]))
-    assert client.read() == b"PONG"
     assert isinstance(client.read(), hiredis.ReplyError)
     assert client.is_closed()
 
@@ -262,8 +262,8 @@ def test_a_command_waits_for_a_refill_and_those_behind_it_keep_their_order(serve
     assert client.read() == 11
     server.pool[ITEM].add(IdRange(ITEM, 20, 25), 1)
     server.refilled(ITEM)
-    assert client.read() == 20 and client.read() == b"end"
-    assert other.read() == [b"Q21", b"Q22"]
+    assert other.read() == [b"Q20", b"Q21"], "who waits longest comes first"
+    assert client.read() == 22 and client.read() == b"end"
 
 
 def test_without_a_refill_the_error_comes_at_the_deadline_and_asks_for_ids_meanwhile(
@@ -279,7 +279,7 @@ def test_without_a_refill_the_error_comes_at_the_deadline_and_asks_for_ids_meanw
         reply = client.read()
         assert str(reply).startswith("NOIDS no item ids") and "database" in str(reply)
     assert client.read() == b"L1"
-    assert len(asked) > 2 and set(asked) == {ITEM}
+    assert asked.count(ITEM) > 2
 
 
 def test_a_client_that_goes_away_while_it_waits_takes_nothing_with_it(serve: Serve, connect: Connect) -> None:

@@ -17,13 +17,14 @@ from wbd.rdf.diff import diff_entities
 from wbd.rdf.formats import to_rdfxml, to_turtle
 from wbd.rdf.labels import label_by_content
 from wbd.rdf.mapping import Flavour, MappingContext, map_entity
+from wbd.rdf.stubs import map_with_stubs
 from wbd.rdf.vocabulary import Site, Vocabulary
+from wbd.rdf.wikidata import FORMATTER_URIS, UNITS
 
 CORPUS = Path(os.environ.get("WBD_CORPUS", "/nonexistent"))
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="WBD_CORPUS names no folder of real input")
 
 NT, TTL = pyoxigraph.RdfFormat.N_TRIPLES, pyoxigraph.RdfFormat.TURTLE
-METRE = "http://www.wikidata.org/entity/Q11573"
 
 
 def parsed(data: bytes, syntax: pyoxigraph.RdfFormat) -> set[str]:
@@ -36,14 +37,14 @@ def load(path: str) -> Any:
 
 def formatter_uris(entity: dict[str, Any], theirs: set[str]) -> dict[str, str]:
     """Read the patterns of external ids, which entity JSON does not hold, off the export."""
+    direct = re.compile(rf"<[^>]*/entity/{entity['id']}> <[^>]*/prop/direct-normalized/(P\d+)> <([^>]*)> \.")
+    found = [match.groups() for line in theirs if (match := direct.fullmatch(line))]
     patterns = {}
-    for name, group in entity["claims"].items():
-        mark = f"/prop/direct-normalized/{name}> <"
-        links = [line.partition(mark)[2][:-3] for line in theirs if mark in line]
-        value = group[0]["mainsnak"].get("datavalue", {}).get("value")
-        found = [link for link in links if isinstance(value, str) and value in link]
-        if found:
-            patterns[name] = found[0].replace(value, "$1")
+    for name, link in found:
+        for statement in entity["claims"][name]:
+            value = statement["mainsnak"].get("datavalue", {}).get("value")
+            if isinstance(value, str) and value in link:
+                patterns[name] = link.replace(value, "$1")
     return patterns
 
 
@@ -52,7 +53,8 @@ def formatter_uris(entity: dict[str, Any], theirs: set[str]) -> dict[str, str]:
 def test_an_entity_is_what_wikidata_exports(name: str) -> None:
     entity = load(f"wikidata/json/{name}.json")["entities"][name]
     theirs = parsed((CORPUS / f"wikidata/ttl/{name}.ttl").read_bytes(), TTL)
-    context = MappingContext(formatter_uris=formatter_uris(entity, theirs), units={METRE: ("1", METRE)})
+    patterns = {**FORMATTER_URIS, **formatter_uris(entity, theirs)}
+    context = MappingContext(formatter_uris=patterns, units=UNITS)
     mine = parsed("\n".join(map_entity(entity, context)).encode(), NT)
     assert not mine - theirs
     own = re.compile(
@@ -60,6 +62,37 @@ def test_an_entity_is_what_wikidata_exports(name: str) -> None:
         rf"http://www\.wikidata\.org/(entity/{name}[->]|entity/statement/|value/|reference/))"
     )
     assert not {line for line in theirs - mine if own.match(line)}
+
+
+@pytest.mark.parametrize("name", ["L42", "Q17633526", "Q42", "Q51605722"])
+def test_with_stubs_it_is_the_whole_export(name: str) -> None:
+    """The terms of other entities are read off the export; everything else about them is made here."""
+    entity = load(f"wikidata/json/{name}.json")["entities"][name]
+    data = (CORPUS / f"wikidata/ttl/{name}.ttl").read_bytes()
+    keys = {
+        "http://schema.org/name": "labels",
+        "http://schema.org/description": "descriptions",
+        "http://wikiba.se/ontology#lemma": "lemmas",
+        "http://www.w3.org/2004/02/skos/core#definition": "glosses",
+        "http://www.w3.org/ns/lemon/ontolex#representation": "representations",
+    }
+    others: dict[str, dict[str, Any]] = {}
+    redirects = []
+    for quad in pyoxigraph.parse(data, format=TTL, lenient=True):
+        subject = getattr(quad.subject, "value", "").removeprefix("http://www.wikidata.org/entity/")
+        known = others.setdefault(subject, {})
+        if quad.predicate.value in keys and isinstance(quad.object, pyoxigraph.Literal):
+            language, text = quad.object.language, quad.object.value
+            known.setdefault(keys[quad.predicate.value], {})[language] = {"language": language, "value": text}
+        if quad.predicate.value.endswith("#sameAs") and quad.object.value.endswith(f"/{name}"):
+            redirects.append(subject)
+    with (CORPUS / "wikidata/property-datatypes.csv").open(encoding="utf-8") as file:
+        datatypes = dict(line.rstrip("\n").split(",") for line in file)
+    theirs = parsed(data, TTL)
+    patterns = {**FORMATTER_URIS, **formatter_uris(entity, theirs)}
+    context = MappingContext(datatypes=datatypes, formatter_uris=patterns, units=UNITS)
+    lines = map_with_stubs(entity, context, others.get, redirects)
+    assert parsed("\n".join(lines).encode(), NT) == theirs
 
 
 def cases() -> Iterator[dict[str, Any]]:

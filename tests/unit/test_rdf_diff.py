@@ -29,7 +29,7 @@ def test_applying_a_diff_gives_the_other_side(old: list[str], new: list[str]) ->
     assert bool(change) == (set(old) != set(new))
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=80)
 @given(revisions())
 def test_the_diff_by_parts_is_the_diff_of_whole_mappings(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
     old, new = sides
@@ -38,7 +38,7 @@ def test_the_diff_by_parts_is_the_diff_of_whole_mappings(sides: tuple[dict[str, 
     assert diff_entities(new, old, CONTEXT) == diff_lines(map_entity(new, CONTEXT), map_entity(old, CONTEXT))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(revisions())
 def test_corrupt_json_with_one_statement_in_two_groups_is_no_exception(
     sides: tuple[dict[str, Any], dict[str, Any]],
@@ -54,7 +54,7 @@ def test_corrupt_json_with_one_statement_in_two_groups_is_no_exception(
     assert diff_entities(old, new, CONTEXT) == diff_lines(map_entity(old, CONTEXT), map_entity(new, CONTEXT))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(items())
 def test_a_creation_adds_everything_and_a_deletion_removes_everything(entity: dict[str, Any]) -> None:
     lines = sorted(map_entity(entity, CONTEXT, revision_id=7))

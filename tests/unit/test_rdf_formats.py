@@ -19,14 +19,14 @@ def triples(text: str, syntax: pyoxigraph.RdfFormat) -> set[str]:
     return {f"{quad.triple} ." for quad in pyoxigraph.parse(text.encode(), format=syntax, lenient=True)}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(graphs)
 def test_turtle_and_ntriples_hold_exactly_the_triples(lines: list[str]) -> None:
     assert triples(to_turtle(lines, WIKIDATA), pyoxigraph.RdfFormat.TURTLE) == set(lines)
     assert triples(to_ntriples(lines), pyoxigraph.RdfFormat.N_TRIPLES) == set(lines)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(graphs)
 def test_rdfxml_holds_an_isomorphic_graph_or_says_that_it_cannot(lines: list[str]) -> None:
     try:
@@ -38,10 +38,12 @@ def test_rdfxml_holds_an_isomorphic_graph_or_says_that_it_cannot(lines: list[str
 
 def test_turtle_declares_only_the_prefixes_that_it_uses() -> None:
     text = to_turtle(['<http://www.wikidata.org/entity/Q1> <http://schema.org/name> "x"@en .'], WIKIDATA)
-    assert (
-        text
-        == '@prefix wd: <http://www.wikidata.org/entity/> .\n@prefix schema: <http://schema.org/> .\n\nwd:Q1 schema:name "x"@en .\n'
-    )
+    prefixes, _, triples_text = text.partition("\n\n")
+    assert prefixes.splitlines() == [
+        "@prefix schema: <http://schema.org/> .",
+        "@prefix wd: <http://www.wikidata.org/entity/> .",
+    ]
+    assert triples_text == 'wd:Q1 schema:name "x"@en .\n'
     assert to_turtle([], WIKIDATA) == ""
 
 

@@ -124,7 +124,7 @@ class IdClient:
             link.lock.release()
 
     def _until_answered(self, link: _Link, request: bytes, deadline_mono_s: float) -> Any:
-        refusal = ""
+        problem = refusal = ""
         while True:
             was_connected = link.socket is not None
             try:
@@ -135,6 +135,10 @@ class IdClient:
                 ) from error
             except hiredis.HiredisError as error:
                 raise self._unavailable(f"not an id server: {error}") from error
+            except TimeoutError:
+                link.close()
+                # What went wrong before the time ran out says more.
+                problem = problem or "timed out; it does not answer"
             except OSError as error:
                 link.close()
                 problem = refusal or error.strerror or str(error)

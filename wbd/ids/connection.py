@@ -165,7 +165,8 @@ class Connection(asyncio.Protocol):
         plan: list[tuple[Command, int]] = []
         reader, parser = self._reader, self._plans.parser
         try:
-            resp.refuse_huge_arrays(self._tail + data)
+            seen = self._tail + data
+            resp.refuse_huge_arrays(seen)
             reader.feed(data)
             last, times = None, 0
             while (read := reader.gets()) is not False:
@@ -182,7 +183,7 @@ class Connection(asyncio.Protocol):
                     self._plans.add(data, tuple(plan))
             else:
                 self._incomplete_bytes = 1 if plan else was_incomplete + len(data)
-                self._tail = data[-resp.OVERLAP_BYTES :]
+                self._tail = seen[-resp.OVERLAP_BYTES :]
             if self._incomplete_bytes > resp.COMMAND_BYTES_MAX:
                 raise resp.ProtocolError(f"command over {resp.COMMAND_BYTES_MAX} bytes")
         except (hiredis.ProtocolError, resp.ProtocolError) as error:

@@ -11,6 +11,7 @@ from wbd.rdf.sites import wikidata_site
 from wbd.rdf.units import UnitConversion
 from wbd.rdf.values import ValueBuilders, check_id
 from wbd.rdf.vocabulary import RDF, Site, Vocabulary
+from wbd.rdf.wikidata import FORMATTER_URIS, UNITS
 
 SiteLookup = Callable[[str], Site | None]
 
@@ -112,6 +113,16 @@ class MappingContext:
     flavour: Flavour = FULL
     properties: dict[str, PropertyTerms] = field(init=False, repr=False)
     builders: ValueBuilders = field(init=False, repr=False)
+
+    @classmethod
+    def wikidata(cls, datatypes: Mapping[str, str] | None = None) -> MappingContext:
+        """Return the context of www.wikidata.org, with the units and identifiers that wbd knows."""
+        return cls(datatypes=datatypes or {}, formatter_uris=FORMATTER_URIS, units=UNITS)
+
+    def __reduce__(self) -> tuple[type[MappingContext], tuple[object, ...]]:
+        # Another process builds its own caches.
+        parts = (self.sites, self.datatypes, self.formatter_uris, self.units, self.formula, self.flavour)
+        return MappingContext, (self.vocabulary, *parts)
 
     def __post_init__(self) -> None:
         self.properties = _Properties(self)

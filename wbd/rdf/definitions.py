@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from wbd.rdf import hashes
 from wbd.rdf.vocabulary import OWL, RDF, WIKIBASE, Vocabulary
@@ -34,6 +35,11 @@ _OBJECT_DATATYPES: Final = frozenset(
 _NORMALIZED: Final = {"quantity": "DatatypeProperty", "external-id": "ObjectProperty"}
 
 _WORD: Final = re.compile(r"(?:^|-)(\w)")
+
+
+def claims_of(entity: Mapping[str, Any]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Return statements by property, whatever MediaInfo calls them; PHP writes an empty map as []."""
+    return entity.get("claims") or entity.get("statements") or {}
 
 
 def spelled(datatype: str | None) -> str | None:

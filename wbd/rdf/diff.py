@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from wbd.rdf.definitions import claims_of
 from wbd.rdf.mapping import FAULTS, TERM_PREDICATES, EntityMapper, MappingContext, map_entity, raise_fault, term_text
-from wbd.rdf.statements import StatementMapper, claims_of, reference_name
+from wbd.rdf.statements import StatementMapper, reference_name
 from wbd.rdf.terms import language_suffix
 
 _Claims = Mapping[str, Sequence[Mapping[str, Any]]]

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from wbd.errors import BadEntity
 from wbd.rdf import definitions
 from wbd.rdf.context import DUMP, FULL, TRUTHY, Flavour, MappingContext, SiteLookup
+from wbd.rdf.definitions import claims_of
 from wbd.rdf.faults import find_fault
 from wbd.rdf.sites import canonical_language
-from wbd.rdf.statements import StatementMapper, claims_of
+from wbd.rdf.statements import StatementMapper
 from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 from wbd.rdf.values import check_id
 from wbd.rdf.vocabulary import CC, DCT, FORMAT_VERSION, ONTOLEX, OWL, RDF, RDFS, SCHEMA, SKOS, WIKIBASE, XSD

@@ -1,10 +1,11 @@
 """A canonical order of the blank nodes of one graph: partition refinement, and a search where that leaves ties.
 
 Nodes start in cells by their ground triples. Cells are split by what their members are connected to until nothing
-splits any more; new cells are numbered in an order that follows from content alone, and the largest part of a cell keeps
-its number, so a graph of n edges takes about n log n steps. Nodes that are still alike are put first one by one, and the
-least of the resulting graphs decides; a branch that leads to a graph already seen is one that a symmetry maps onto it,
-and is left out. Cliques, rings and stars take polynomial work; graphs made to be hard end in GraphTooHard.
+splits any more; new cells are numbered in an order that follows from content alone, and the largest part of a cell
+keeps its number, so a graph of n edges takes about n log n steps. Nodes that are still alike are put first one by
+one, and the least of the resulting graphs decides; a branch that leads to a graph already seen is one that a symmetry
+maps onto it, and is left out. Cliques, rings and stars take polynomial work; graphs made to be hard end in
+GraphTooHard.
 """
 
 from __future__ import annotations

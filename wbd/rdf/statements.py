@@ -28,11 +28,6 @@ _RANK: Final = {
 }
 
 
-def claims_of(entity: Mapping[str, Any]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """Return statements by property, whatever MediaInfo calls them; PHP writes an empty map as []."""
-    return entity.get("claims") or entity.get("statements") or {}
-
-
 def local_name(guid: str) -> str:
     """Return the local name of a statement node: every byte that is not a word character is a hyphen."""
     name = guid.replace("$", "-")

@@ -152,6 +152,9 @@ class Vocabulary:
         object.__setattr__(self, "_foreign", foreign)
         object.__setattr__(self, "_prefixes", MappingProxyType(prefixes))
 
+    def __reduce__(self) -> tuple[type[Vocabulary], tuple[object, ...]]:
+        return Vocabulary, (self.entity_base, self.data_base, self.repository, self.license, dict(self.foreign))
+
     @classmethod
     def wikidata(cls) -> Vocabulary:
         """Return the vocabulary of www.wikidata.org: http for entities, https for documents."""

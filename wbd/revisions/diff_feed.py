@@ -10,6 +10,7 @@ entity_diff_state says is done. A sweep by primary key finds what still drifted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -101,9 +102,15 @@ class DiffFeed:
         params: list[object] = []
         for shard, position in sorted(self._positions.items()):
             params += [shard, max(position - self._overlap, _EPOCH) if overlap else position, each]
+        ((begun_at,),) = self._db.query("SELECT CURRENT_TIMESTAMP(6)")
         heads = [WaitingHead(*row) for row in self._db.query(" UNION ALL ".join([one] * len(self._positions)), params)]
+        found = Counter(head.shard for head in heads)
         for head in heads:
             self._positions[head.shard] = max(self._positions[head.shard], head.updated_at)
+        for shard in self._positions:
+            if found[shard] < each:
+                # All that was visible has been found; what commits late lies in the overlap.
+                self._positions[shard] = max(self._positions[shard], begun_at)
         return heads
 
     def sweep(self, limit: int) -> tuple[list[WaitingHead], bool]:

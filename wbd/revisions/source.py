@@ -108,12 +108,11 @@ class Source:
             return cls(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), "stdin", stop=stop)
         try:
             raw = Path(path).open("rb", buffering=0)  # noqa: SIM115 closed by __exit__
+        except IsADirectoryError as error:
+            raise BadInput("is a folder; name the files in it", str(path)) from error
         except OSError as error:
             raise BadInput(f"not readable: {error.strerror}", str(path)) from error
         mode = os.fstat(raw.fileno())
-        if stat.S_ISDIR(mode.st_mode):
-            raw.close()
-            raise BadInput("is a folder; name the files in it", str(path))
         if stat.S_ISREG(mode.st_mode):
             return cls(cast(BinaryIO, raw), str(path), owned=True, size_bytes=mode.st_size)
         return cls(cast(BinaryIO, raw), str(path), owned=True, stop=stop)

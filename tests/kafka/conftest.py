@@ -1,0 +1,113 @@
+"""A wiki for each test: a database of its own, objects in a folder, topics of its own on a real broker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wbd.engines.kafka import EventProducer, Topics, read_topic
+from wbd.engines.mysql import Database
+from wbd.engines.objects import ObjectStore, open_store
+from wbd.events.entity_diff import EntityDiff
+from wbd.rdf.context import MappingContext
+from wbd.revisions.snapshot import check_entity
+from wbd.revisions.store import RevisionStore, WriteResult
+from wbd.runtime import logs
+from wbd.runtime.worker import Run
+from wbd.settings import DatabaseAddress, Settings, load
+from wbd.stack.kafka import KafkaBroker
+from wbd.stack.mariadb import MariaDB
+from wbd.workers import dev
+from wbd.workers.entity_change import EntityChangeWorker
+from wbd.workers.entity_diff import EntityDiffWorker
+
+logs.configure("INFO", "structured")
+
+
+@dataclass
+class Wiki:
+    """What a test needs to write revisions and to see what comes of them."""
+
+    settings: Settings
+    db: Database
+    objects: ObjectStore
+    store: RevisionStore
+
+    def write(self, entity: dict[str, Any]) -> WriteResult:
+        """Store one revision of an entity."""
+        return self.store.write(check_entity(entity))
+
+    def diff_worker(self, **overrides: Any) -> EntityDiffWorker:
+        """Make a diff worker with connections of its own."""
+        settings = self.settings.model_copy(update=overrides)
+        return EntityDiffWorker(
+            Database(settings.database_address(), max_connections=2),
+            open_store(settings.objects_address(), settings.s3_revisions_bucket),
+            EventProducer(settings.brokers(), delivery_timeout_s=3.0),
+            MappingContext(),
+            settings,
+        )
+
+    def change_worker(self) -> EntityChangeWorker:
+        """Make a worker that publishes the outbox."""
+        return EntityChangeWorker(
+            Database(self.settings.database_address(), max_connections=2),
+            EventProducer(self.settings.brokers(), delivery_timeout_s=3.0),
+        )
+
+    def diffs(self) -> list[EntityDiff]:
+        """Read the diff topic from its beginning, entities side by side, each in its order."""
+        return [EntityDiff.from_bytes(value) for value in self.messages(self.settings.kafka_entity_diff_topic)]
+
+    def messages(self, topic: str) -> list[bytes]:
+        """Read a topic from its beginning."""
+        return [message.value() for message in read_topic(self.settings.brokers(), topic, idle_s=1.0)]
+
+
+def run_of(name: str, worker_id: str) -> Run:
+    """What the runtime would hand to a worker."""
+    return Run(name, worker_id, logs.get_log("test", worker=worker_id))
+
+
+def until_idle(worker: Any, run: Run, steps: int = 200) -> None:
+    """Take steps until the worker has nothing to do; fail when it always has."""
+    for _ in range(steps):
+        if worker.step(run) > 0:
+            return
+    raise AssertionError(f"still busy after {steps} steps")
+
+
+@pytest.fixture
+def wiki(mariadb: MariaDB, kafka: KafkaBroker, tmp_path: Path) -> Iterator[Wiki]:
+    """Tables and topics of this test's own."""
+    tag = uuid.uuid4().hex[:12]
+    server = DatabaseAddress(database=mariadb.database, user=mariadb.user, unix_socket=mariadb.unix_socket)
+    admin = Database(server, max_connections=1)
+    admin.execute(f"CREATE DATABASE w_{tag} CHARACTER SET utf8mb4")
+    settings = load(
+        {
+            "WBD_STATE_DIR": str(tmp_path),
+            "VITESS_UNIX_SOCKET": mariadb.unix_socket,
+            "VITESS_USER": mariadb.user,
+            "VITESS_DATABASE": f"w_{tag}",
+            "KAFKA_BROKERS": kafka.brokers,
+            "KAFKA_ENTITY_DIFF_TOPIC": f"diff-{tag}",
+            "KAFKA_TOPIC": f"change-{tag}",
+        }
+    ).settings
+    db = Database(settings.database_address(), max_connections=4)
+    for statement in dev.schema().values():
+        db.execute(statement)
+    for topic in settings.topics():
+        Topics(kafka.brokers).create(topic, partitions=2, replication=1)
+    objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
+    yield Wiki(settings, db, objects, RevisionStore(db, objects, change_topic=settings.kafka_entitychange_json_topic))
+    db.close()
+    objects.close()
+    admin.execute(f"DROP DATABASE w_{tag}")
+    admin.close()
