@@ -315,7 +315,6 @@ def test_a_database_that_crashes_under_load_repeats_no_range(
             except RetryableError:
                 stop.wait(0.02)
             except Exception as error:  # a thread's error must fail the test
-                import traceback; traceback.print_exc()
                 errors.append(error)
                 return
         db.close()

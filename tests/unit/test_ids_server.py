@@ -288,8 +288,14 @@ def test_a_client_that_goes_away_while_it_waits_takes_nothing_with_it(serve: Ser
     client.send(encode("NEXT", "item"))
     wait_until(lambda: server.waiting == 1, "it waits")
     client.socket.close()
-    server.stop()
-    assert server.waiting == 0 and server.clients == 0
+    patient = connect(server)
+    patient.send(encode("NEXT", "item"))
+    wait_until(lambda: server.waiting == 2, "another waits behind it")
+    server.pool[ITEM].add(IdRange(ITEM, 1, 5), 1)
+    server.refilled(ITEM)
+    assert patient.read() == b"Q1"
+    wait_until(lambda: server.clients == 1, "the deserted connection is closed")
+    assert server.waiting == 0
 
 
 def test_replies_owed_to_a_client_that_has_finished_sending_still_come(serve: Serve, connect: Connect) -> None:

@@ -19,7 +19,7 @@ CONTEXT = MappingContext(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(graphs, graphs)
 def test_applying_a_diff_gives_the_other_side(old: list[str], new: list[str]) -> None:
     change = diff_lines(old, new)
@@ -29,7 +29,7 @@ def test_applying_a_diff_gives_the_other_side(old: list[str], new: list[str]) ->
     assert bool(change) == (set(old) != set(new))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=35)
 @given(revisions())
 def test_the_diff_by_parts_is_the_diff_of_whole_mappings(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
     old, new = sides
@@ -38,7 +38,7 @@ def test_the_diff_by_parts_is_the_diff_of_whole_mappings(sides: tuple[dict[str, 
     assert diff_entities(new, old, CONTEXT) == diff_lines(map_entity(new, CONTEXT), map_entity(old, CONTEXT))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(revisions())
 def test_corrupt_json_with_one_statement_in_two_groups_is_no_exception(
     sides: tuple[dict[str, Any], dict[str, Any]],

@@ -19,14 +19,14 @@ def triples(text: str, syntax: pyoxigraph.RdfFormat) -> set[str]:
     return {f"{quad.triple} ." for quad in pyoxigraph.parse(text.encode(), format=syntax, lenient=True)}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(graphs)
 def test_turtle_and_ntriples_hold_exactly_the_triples(lines: list[str]) -> None:
     assert triples(to_turtle(lines, WIKIDATA), pyoxigraph.RdfFormat.TURTLE) == set(lines)
     assert triples(to_ntriples(lines), pyoxigraph.RdfFormat.N_TRIPLES) == set(lines)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(graphs)
 def test_rdfxml_holds_an_isomorphic_graph_or_says_that_it_cannot(lines: list[str]) -> None:
     try:

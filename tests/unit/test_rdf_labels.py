@@ -39,7 +39,7 @@ def dataset(lines: list[str]) -> pyoxigraph.Dataset:
     return pyoxigraph.Dataset(quads)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(graphs)
 def test_plain_rdfc_labels_are_those_of_pyoxigraph(lines: list[str]) -> None:
     theirs = dataset(lines)
@@ -47,13 +47,13 @@ def test_plain_rdfc_labels_are_those_of_pyoxigraph(lines: list[str]) -> None:
     assert rdfc_lines("\n".join(lines).encode(), NT) == sorted(f"{quad.triple} ." for quad in theirs)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(graphs, st.integers())
 def test_isomorphic_graphs_have_equal_lines(lines: list[str], seed: int) -> None:
     assert label_by_content(renamed(lines, seed)) == label_by_content(lines)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(graphs)
 def test_content_labels_name_an_isomorphic_graph(lines: list[str]) -> None:
     ours, theirs = dataset(label_by_content(lines)), dataset(lines)
@@ -62,7 +62,7 @@ def test_content_labels_name_an_isomorphic_graph(lines: list[str]) -> None:
     assert ours == theirs and len(label_by_content(lines)) == len(lines)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(graphs)
 def test_ground_triples_are_untouched(lines: list[str]) -> None:
     ground = {line for line in lines if not line.startswith("_:") and " _:" not in line}

@@ -37,7 +37,7 @@ def statement(property_id: str, value: dict[str, Any] | None, datatype: str, **p
     return {"id": "Q1$a", "type": "statement", "rank": "normal", "mainsnak": main, **parts}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(items())
 def test_every_line_is_one_canonical_triple_and_none_comes_twice(entity: dict[str, Any]) -> None:
     lines = map_entity(entity, CONTEXT)
@@ -255,7 +255,7 @@ def test_malformed_json_is_refused_with_its_place(path: list[Any], value: Any, p
     assert caught.value.place == place
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_whatever_is_put_into_an_entity_it_maps_or_is_a_bad_entity(data: st.DataObject) -> None:
     entity = data.draw(items())

@@ -25,7 +25,7 @@ def described(entity_id: str) -> dict[str, Any] | None:
     return {"labels": {"en": {"language": "en", "value": f"label of {entity_id}"}}, "datatype": "string"}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(items())
 def test_a_full_export_holds_the_entity_and_a_stub_of_each_known_one(entity: dict[str, Any]) -> None:
     lines = map_with_stubs(entity, CONTEXT, described, ["Q9"])

@@ -98,11 +98,8 @@ class Replay:
 
     def _follow(self) -> None:
         try:
-            while not self._stopping.is_set():
-                for message in read_topic(self._brokers, self._topic):
-                    self._apply(message)
-                    if self._stopping.is_set():
-                        return
+            for message in read_topic(self._brokers, self._topic, stop=self._stopping):
+                self._apply(message)
         except WbdError as error:
             self.trouble = str(error)
 

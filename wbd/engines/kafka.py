@@ -7,6 +7,7 @@ reorders messages of one key.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,12 @@ class Topics:
 
 
 def read_topic(
-    brokers: str, topic: str, *, from_offsets: dict[int, int] | None = None, idle_s: float | None = None
+    brokers: str,
+    topic: str,
+    *,
+    from_offsets: dict[int, int] | None = None,
+    idle_s: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[Message]:
     """
     Yield the messages of every partition of a topic, outside any consumer group.
@@ -176,6 +182,7 @@ def read_topic(
     Args:
         from_offsets: first offset a partition; those not named start at the beginning.
         idle_s: end after so many seconds without a message; None: go on for good.
+        stop: end soon after this is set.
 
     Raises:
         BrokerUnavailable: the brokers do not answer, or the topic does not exist.
@@ -198,6 +205,8 @@ def read_topic(
         consumer.assign([TopicPartition(topic, p, starts.get(p, 0)) for p in found.partitions])
         last_mono_s = time.monotonic()
         while idle_s is None or time.monotonic() - last_mono_s < idle_s:
+            if stop is not None and stop.is_set():
+                return
             message = consumer.poll(0.2)
             if message is None:
                 continue

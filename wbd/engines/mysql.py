@@ -153,7 +153,8 @@ class Database:
                 connection.start_transaction()
                 result = work(Transaction(connection))
                 committing = True
-                connection.commit()
+                # As a query: commit() and rollback() of the C extension leak an error class of their own.
+                connection.cmd_query("COMMIT")
             except mysql.connector.Error as error:
                 kind = _RETRY.get(error.errno or 0)
                 if kind is None and not committing and _is_gone(error) and not lost_before:
@@ -253,7 +254,7 @@ class Database:
         try:
             if not broken:
                 with suppress(mysql.connector.Error):
-                    connection.rollback()
+                    connection.cmd_query("ROLLBACK")
                     if not self._closed:
                         self._free.put(connection)
                         return

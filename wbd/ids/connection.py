@@ -12,6 +12,7 @@ While it is held, what the client goes on sending stays in the kernel's socket b
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,9 @@ class Connection(asyncio.Protocol):
     def refilled(self) -> bool:
         """Try the waiting command again; False when there are still too few ids for it."""
         if self._waiting is not None:
+            if self._is_deserted():
+                self.drop()
+                return True
             command, times = self._todo[0]
             reply, done = command.run(self, 1)
             if not done:
@@ -227,6 +231,12 @@ class Connection(asyncio.Protocol):
         elif not self._reading:
             self._reading = True
             self._transport.resume_reading()
+
+    def _is_deserted(self) -> bool:
+        """Tell whether the client has closed its end; not being read from, the transport does not notice by itself."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), 0)
+        return bool(poll.poll(0))
 
     def _end_of_turn(self) -> None:
         self._yielding = False

@@ -56,12 +56,14 @@ class Lane:
         self.entity_type = entity_type
         self._on_low = on_low
         self._lock = threading.Lock()
-        # The range in use, as two numbers so that the common take is one comparison and one addition.
+        # The range in use, and the last number of it whose taking neither ends the range nor makes the lane low: up to
+        # there a take is one comparison and one addition.
         self._next = 1
         self._last = 0
+        self._easy_last = 0
         self._behind: deque[IdRange] = deque()
+        self._left_behind = 0
         self._high = 0
-        self._left = 0
         self._skipped = 0
         self._added = 0
         self._returned = 0
@@ -89,7 +91,6 @@ class Lane:
                     + ("is drained" if self._closed else f"has held ids up to {self._high}")
                 )
             self._high = new.last
-            self._left += len(new)
             self._added += len(new)
             self._low_mark = low_mark
             self._low_said = False
@@ -98,35 +99,27 @@ class Lane:
                 self._next, self._last = new.first, new.last
             elif not self._behind and new.first == self._last + 1:
                 self._last = new.last
-            elif self._behind and new.first == self._behind[-1].last + 1:
-                self._behind[-1] = IdRange(self.entity_type, self._behind[-1].first, new.last)
             else:
+                self._left_behind += len(new)
+                if self._behind and new.first == self._behind[-1].last + 1:
+                    new = IdRange(self.entity_type, self._behind.pop().first, new.last)
                 self._behind.append(new)
+            self._find_easy_last()
 
     def take_one(self) -> int:
         """Return the next number, or 0 when the lane is dry."""
         with self._lock:
             number = self._next
-            if number < self._last:
+            if number <= self._easy_last:
                 self._next = number + 1
-            elif number == self._last:
-                self._advance()
-            else:
-                number = 0
-            if number:
-                self._left -= 1
-            # As _is_newly_low(), without the call: this is the path that every single id takes.
-            low = self._left < self._low_mark and not self._low_said
-            if low:
-                self._low_said = True
-        if low:
-            self._on_low(self.entity_type)
-        return number
+                return number
+        pieces = self.take(1)
+        return pieces[0].first if pieces else 0
 
     def take(self, count: int) -> list[IdRange] | None:
         """Return the next *count* ids, in one range or several, or None when fewer are left; nothing is taken then."""
         with self._lock:
-            pieces = self._cut_pieces(count) if self._left >= count else None
+            pieces = self._cut_pieces(count) if self._left() >= count else None
             if pieces is None:
                 self._wanted = max(self._wanted, count)
             low = self._is_newly_low()
@@ -137,7 +130,7 @@ class Lane:
     def take_up_to(self, count: int) -> list[IdRange]:
         """Return the next *count* ids, or as many as are left, in one range or several."""
         with self._lock:
-            pieces = self._cut_pieces(min(count, self._left))
+            pieces = self._cut_pieces(min(count, self._left()))
             low = self._is_newly_low()
         if low:
             self._on_low(self.entity_type)
@@ -170,19 +163,21 @@ class Lane:
             self._closed = True
             rest = [IdRange(self.entity_type, self._next, self._last)] if self._next <= self._last else []
             rest += self._behind
+            self._returned += self._left()
             self._behind.clear()
-            self._returned += self._left
-            self._next, self._last, self._left = 1, 0, 0
+            self._left_behind = 0
+            self._next, self._last, self._easy_last = 1, 0, 0
             return rest
 
     def state(self) -> LaneState:
         """Return the lane as it is now."""
         with self._lock:
             in_use = self._next <= self._last
+            left = self._left()
             return LaneState(
                 entity_type=self.entity_type,
-                taken=self._added - self._left - self._skipped - self._returned,
-                left=self._left,
+                taken=self._added - left - self._skipped - self._returned,
+                left=left,
                 skipped=self._skipped,
                 added=self._added,
                 current=IdRange(self.entity_type, self._next, self._last) if in_use else None,
@@ -202,24 +197,29 @@ class Lane:
     def _cut(self, count: int) -> IdRange:
         """Take *count* ids of the range in use, which has them."""
         piece = IdRange(self.entity_type, self._next, self._next + count - 1)
-        self._left -= count
-        if piece.last == self._last:
-            self._advance()
-        else:
+        if piece.last < self._last:
             self._next = piece.last + 1
-        return piece
-
-    def _advance(self) -> None:
-        if self._behind:
+        elif self._behind:
             following = self._behind.popleft()
+            self._left_behind -= len(following)
             self._next, self._last = following.first, following.last
         else:
             self._next, self._last = 1, 0
+        self._find_easy_last()
+        return piece
+
+    def _left(self) -> int:
+        return self._last - self._next + 1 + self._left_behind
+
+    def _find_easy_last(self) -> None:
+        until_low = self._left_behind - self._low_mark if not self._low_said else 0
+        self._easy_last = self._last + min(-1, until_low)
 
     def _is_newly_low(self) -> bool:
-        if self._low_said or (self._left >= self._low_mark and not self._wanted):
+        if self._low_said or (self._left() >= self._low_mark and not self._wanted):
             return False
         self._low_said = True
+        self._find_easy_last()
         return True
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 from wbd.rdf import definitions
-from wbd.rdf.sites import wikidata_site
+from wbd.rdf.sites import canonical_language, wikidata_site
+from wbd.rdf.terms import iri, language_suffix, literal
 from wbd.rdf.units import UnitConversion
 from wbd.rdf.values import ValueBuilders, check_id
-from wbd.rdf.vocabulary import RDF, Site, Vocabulary
+from wbd.rdf.vocabulary import RDF, SCHEMA, WIKIBASE, Site, Vocabulary
 from wbd.rdf.wikidata import FORMATTER_URIS, UNITS
 
 SiteLookup = Callable[[str], Site | None]
@@ -79,6 +81,40 @@ class PropertyTerms:
         self.pattern = context.formatter_uris.get(property_id)
 
 
+class SiteTerms:
+    """What all sitelinks to one site share."""
+
+    __slots__ = ("group_line", "lines", "path", "suffix")
+
+    def __init__(self, site: Site) -> None:
+        parts = urlsplit(site.path)
+        scheme = parts.scheme or "http"
+        language = canonical_language(site.language)
+        home = iri(f"{scheme}://{parts.hostname}/")
+        self.path = site.path if parts.scheme else f"http:{site.path}"
+        self.suffix = language_suffix(language)
+        self.lines = (
+            f"<{RDF}type> <{SCHEMA}Article> .",
+            f"<{SCHEMA}inLanguage> {literal(language)} .",
+            f"<{SCHEMA}isPartOf> {home} .",
+        )
+        self.group_line = f"{home} <{WIKIBASE}wikiGroup> {literal(site.group)} ."
+
+
+class _Sites(dict[str, SiteTerms | None]):
+    def __init__(self, lookup: SiteLookup) -> None:
+        super().__init__()
+        self._lookup = lookup
+
+    def __missing__(self, site_id: str) -> SiteTerms | None:
+        site = self._lookup(site_id)
+        if site is None:
+            # Not remembered: there is no end of unknown ids.
+            return None
+        made = self[site_id] = SiteTerms(site)
+        return made
+
+
 class _Properties(dict[str, PropertyTerms]):
     def __init__(self, context: MappingContext) -> None:
         super().__init__()
@@ -112,6 +148,7 @@ class MappingContext:
     formula: Callable[[str], str] | None = None
     flavour: Flavour = FULL
     properties: dict[str, PropertyTerms] = field(init=False, repr=False)
+    site_terms: dict[str, SiteTerms | None] = field(init=False, repr=False)
     builders: ValueBuilders = field(init=False, repr=False)
 
     @classmethod
@@ -126,4 +163,5 @@ class MappingContext:
 
     def __post_init__(self) -> None:
         self.properties = _Properties(self)
+        self.site_terms = _Sites(self.sites)
         self.builders = ValueBuilders(self.vocabulary, self.units, self.formula)

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
-from urllib.parse import urlsplit
 
 from wbd.errors import BadEntity
 from wbd.rdf import definitions
 from wbd.rdf.context import DUMP, FULL, TRUTHY, Flavour, MappingContext, SiteLookup
 from wbd.rdf.definitions import claims_of
 from wbd.rdf.faults import find_fault
-from wbd.rdf.sites import canonical_language
 from wbd.rdf.statements import StatementMapper
 from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 from wbd.rdf.values import check_id
@@ -122,25 +120,18 @@ class EntityMapper:
 
     def sitelink(self, link: Mapping[str, Any]) -> None:
         """Write a page, and the group of its wiki; nothing for a site that nobody knows."""
-        site = self.context.sites(link["site"])
+        site = self.context.site_terms[link["site"]]
         if site is None:
             return
         append, title = self.lines.append, link["title"]
-        address = site.path.replace("$1", wiki_quote(title.replace(" ", "_")))
-        parts = urlsplit(site.path)
-        if not parts.scheme:
-            address = f"http:{address}"
-        home = iri(f"{parts.scheme or 'http'}://{parts.hostname}/")
-        language = canonical_language(site.language)
-        page = iri(address)
-        append(f"{page} {_A} <{SCHEMA}Article> .")
+        page = iri(site.path.replace("$1", wiki_quote(title.replace(" ", "_"))))
+        for line in site.lines:
+            append(f"{page} {line}")
         append(f"{page} {_ABOUT} {self.subject} .")
-        append(f"{page} <{SCHEMA}inLanguage> {literal(language)} .")
-        append(f"{page} <{SCHEMA}isPartOf> {home} .")
-        append(f"{page} {_NAME} {literal(title)}{language_suffix(language)} .")
+        append(f"{page} {_NAME} {literal(title)}{site.suffix} .")
         for badge in link.get("badges") or ():
             append(f"{page} <{WIKIBASE}badge> {self._wd(badge)} .")
-        append(f"{home} <{WIKIBASE}wikiGroup> {literal(site.group)} .")
+        append(site.group_line)
 
     def statements(self, holder: Mapping[str, Any], subject: str) -> None:
         """Write all statements of an entity, form or sense."""

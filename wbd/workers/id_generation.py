@@ -77,7 +77,11 @@ class IdGeneratorWorker:
             run.ready(False)
             return _STANDBY_S
         errors = self._supply(run)
-        run.ready(all(lane.left for lane in self._pool.states()))
+        if all(lane.left for lane in self._pool.states()):
+            run.ready()
+        elif errors:
+            # Dry for the moment that a burst leaves is no reason to say so; dry without a refill is.
+            run.ready(False)
         if self._metrics is not None:
             self._metrics.update(self._refiller.report())
         if errors:
@@ -184,8 +188,8 @@ def build(settings: Settings) -> IdGeneratorWorker:
         EntityType.ENTITYSCHEMA: settings.id_floor_entityschema,
     }
     return IdGeneratorWorker(
-        # Short timeouts: nobody waits for the answer but the supply, and the drain must fit into drain_s.
-        Database(settings.database_address(), max_connections=2, connect_timeout_s=2, read_timeout_s=10),
+        # Short timeouts: giving ids back at the end must fit into drain_s, after what the clients may take of it.
+        Database(settings.database_address(), max_connections=2, connect_timeout_s=2, read_timeout_s=3),
         SocketFile(settings.ids_socket_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
         floors=floors,
         bounds=SizeBounds(max_size=settings.id_range_size_max),
