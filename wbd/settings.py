@@ -12,111 +12,24 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from croniter import croniter
 from dotenv import dotenv_values
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wbd.errors import ConfigError
+from wbd.setting_types import Brokers, Bucket, Cron, DatabaseAddress, Iri, Mode, ObjectsAddress, Port, Seconds, Topic
 
 DEFAULT_FILE = Path("/etc/wbd/wbd.env")
 # Variables with our prefix that are not settings of the product: where the file is, and where tests find their input.
 _NOT_SETTINGS = frozenset({"wbd_settings_file", "wbd_corpus"})
 # A Unix socket's path is at most 107 bytes and a NUL; the longest name below run/ takes 40.
 _STATE_DIR_BYTES = 107 - 40
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseAddress:
-    """Where the database is; either a Unix socket, or host and port."""
-
-    database: str
-    user: str
-    password: str = field(default="", repr=False)
-    host: str | None = None
-    port: int = 3306
-    unix_socket: str | None = None
-
-    def __str__(self) -> str:
-        place = self.unix_socket or f"{self.host}:{self.port}"
-        return f"{self.user}@{place}/{self.database}"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectsAddress:
-    """Where objects live: ``file:///absolute/folder``, or ``s3://`` with an endpoint and keys."""
-
-    url: str
-    endpoint: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
-    region: str = "us-east-1"
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of a file:// address, None for S3."""
-        return Path(self.url.removeprefix("file://")) if self.url.startswith("file://") else None
-
-    def __str__(self) -> str:
-        return self.url if self.folder else f"s3 at {self.endpoint or 'aws'}"
-
-
-def _seconds(value: object) -> object:
-    """Read ``5``, ``"5s"``, ``"500ms"``, ``"2m"`` or ``"1h"`` as seconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s*(ms|s|m|h)\s*", value)):
-        factor = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
-        return float(match[1]) * factor
-    return value
-
-
-def _cron(value: str) -> str:
-    if len(value.split()) != 5 or not croniter.is_valid(value):
-        raise ValueError("allowed: a cron line of five fields, such as 0 2 * * *")
-    return value
-
-
-def _topic(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
-        raise ValueError("allowed: 1 to 249 letters, digits, '.', '_' and '-'")
-    return value
-
-
-def _bucket(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
-        raise ValueError("allowed: 3 to 63 lower-case letters, digits, '.' and '-'")
-    return value
-
-
-def _iri(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s<>\"{}|\\^`]+", value):
-        raise ValueError("allowed: an absolute http or https IRI")
-    return value
-
-
-def _brokers(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s:,]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", part) for part in value.split(",")):
-        raise ValueError("allowed: host:port, several separated by commas")
-    return value
-
-
-def _octal(value: object) -> object:
-    return int(value, 8) if isinstance(value, str) and re.fullmatch(r"0?o?[0-7]{3,4}", value) else value
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-Cron = Annotated[str, AfterValidator(_cron)]
-Topic = Annotated[str, AfterValidator(_topic)]
-Bucket = Annotated[str, AfterValidator(_bucket)]
-Iri = Annotated[str, AfterValidator(_iri)]
-Brokers = Annotated[str, AfterValidator(_brokers)]
-Mode = Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _same(name: str, *others: str) -> Any:
@@ -137,46 +50,58 @@ class Settings(BaseSettings):
     wbd_cache_dir: Path = Field(
         default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"), description="folder of fetched Kafka artifacts"
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severe log line that is written"
+    )
     log_format: Literal["structured", "simple"] = Field("structured", description="structured: one JSON object a line")
-    environment: Literal["prod", "dev", "test"] = "prod"
+    environment: Literal["prod", "dev", "test"] = Field(
+        "prod", description="prod, dev or test; in the log of a worker's start"
+    )
     worker_id: str | None = Field(None, max_length=64, description="unique worker identifier; generated when absent")
     worker_name: str | None = Field(None, description="name in logs; the worker's own when absent")
-    worker_version: str = "1.0.0"
-    organization_id: str | None = None
+    worker_version: str = Field("1.0.0", description="version in the log of a worker's start")
+    organization_id: str | None = Field(None, description="default organization of internal API calls")
 
     # Database
-    vitess_host: str | None = None
-    vitess_port: Port = 3306
+    vitess_host: str | None = Field(
+        None, description="database host (MySQL, MariaDB or Vitess); embedded MariaDB when no database is set"
+    )
+    vitess_port: Port = Field(3306, description="database port")
     vitess_unix_socket: str | None = Field(None, description="path; used instead of host and port")
-    vitess_database: str | None = None
-    vitess_user: str | None = None
-    vitess_password: SecretStr = SecretStr("")
+    vitess_database: str | None = Field(None, description="database name")
+    vitess_user: str | None = Field(None, description="database user")
+    vitess_password: SecretStr = Field(SecretStr(""), description="database password")
     database_url: SecretStr | None = Field(None, description="mysql://user:password@host:port/database, instead")
-    database_max_connections: int = Field(200, ge=1, le=10_000, description="bound of one process' pool")
+    database_max_connections: int = Field(200, ge=1, le=10_000, description="database connections that one process may open at most")
 
     # Objects
     objects_url: str | None = Field(None, description="file:///folder or s3://; s3:// when an S3 setting is given")
-    s3_endpoint: str = "http://minio:9000"
-    s3_access_key: str | None = None
-    s3_secret_key: SecretStr | None = None
-    s3_region: str = "us-east-1"
-    s3_revisions_bucket: Bucket = "revisions"
-    s3_statements_bucket: Bucket = "statements"
-    s3_references_bucket: Bucket = "references"
-    s3_qualifiers_bucket: Bucket = "qualifiers"
-    s3_snaks_bucket: Bucket = "snaks"
-    s3_terms_bucket: Bucket = "terms"
-    s3_sitelinks_bucket: Bucket = "sitelinks"
-    s3_lexeme_forms_bucket: Bucket = "lexeme-forms"
-    s3_lexeme_senses_bucket: Bucket = "lexeme-senses"
+    s3_endpoint: str = Field("http://minio:9000", description="S3 endpoint")
+    s3_access_key: str | None = Field(None, description="S3 access key")
+    s3_secret_key: SecretStr | None = Field(None, description="S3 secret key")
+    s3_region: str = Field("us-east-1", description="S3 region")
+    s3_revisions_bucket: Bucket = Field("revisions", description="bucket of revision snapshots")
+    s3_statements_bucket: Bucket = Field("statements", description="bucket of statements")
+    s3_references_bucket: Bucket = Field("references", description="bucket of references")
+    s3_qualifiers_bucket: Bucket = Field("qualifiers", description="bucket of qualifiers")
+    s3_snaks_bucket: Bucket = Field("snaks", description="bucket of snaks")
+    s3_terms_bucket: Bucket = Field("terms", description="bucket of terms")
+    s3_sitelinks_bucket: Bucket = Field("sitelinks", description="bucket of sitelinks")
+    s3_lexeme_forms_bucket: Bucket = Field("lexeme-forms", description="bucket of lexeme forms")
+    s3_lexeme_senses_bucket: Bucket = Field("lexeme-senses", description="bucket of lexeme senses")
 
     # Kafka
-    kafka_brokers: Brokers | None = Field(None, validation_alias=_same("kafka_brokers", "kafka_bootstrap_servers"))
-    kafka_entitychange_json_topic: Topic = Field(
-        "entitybase.entity_change", validation_alias=_same("kafka_entitychange_json_topic", "kafka_topic")
+    kafka_brokers: Brokers | None = Field(
+        None,
+        validation_alias=_same("kafka_brokers", "kafka_bootstrap_servers"),
+        description="Kafka brokers, host:port by comma; embedded Kafka when not set",
     )
-    kafka_entity_diff_topic: Topic = "wikibase.entity_diff"
+    kafka_entitychange_json_topic: Topic = Field(
+        "entitybase.entity_change",
+        validation_alias=_same("kafka_entitychange_json_topic", "kafka_topic"),
+        description="topic of entity change events",
+    )
+    kafka_entity_diff_topic: Topic = Field("wikibase.entity_diff", description="topic of entity diffs")
     kafka_partitions: int = Field(8, ge=1, le=1000, description="partitions of a topic that wbd creates")
     kafka_replication: int = Field(1, ge=1, le=10, description="replicas of a topic that wbd creates")
 
@@ -189,8 +114,8 @@ class Settings(BaseSettings):
     # Ids
     ids_socket: Path | None = Field(None, description="Unix socket of the id server; run/ids.sock when absent")
     ids_socket_mode: Mode = Field(0o600, description="octal; 0660 with ids_socket_group for API processes of a group")
-    ids_socket_group: str | None = None
-    ids_max_clients: int = Field(10_000, ge=1, le=100_000)
+    ids_socket_group: str | None = Field(None, description="group that owns the id server's socket")
+    ids_max_clients: int = Field(10_000, ge=1, le=100_000, description="connections that the id server takes")
     ids_max_count: int = Field(10_000, ge=1, le=1_000_000, description="ids that one command may take")
     ids_wait_s: Seconds = Field(5.0, description="how long a command waits for a refill before the error")
     id_range_size_max: int = Field(1_000_000, ge=1, le=10**9, description="bound of the adaptive range size")
@@ -200,9 +125,11 @@ class Settings(BaseSettings):
     id_floor_entityschema: int = Field(1, ge=1, le=2**63 - 1, description="first entity schema id to give out")
 
     # Entity diff
-    entity_diff_enabled: bool = True
+    entity_diff_enabled: bool = Field(True, description="run the entity diff worker")
     entity_diff_poll_interval: int = Field(60, ge=1, le=86_400, description="seconds between polls that find nothing")
-    streaming_entity_diff_version: str = Field("2.0.0", pattern=r"^\d+\.\d+\.\d+$")
+    streaming_entity_diff_version: str = Field(
+        "2.0.0", pattern=r"^\d+\.\d+\.\d+$", description="schema_version of entity diff events"
+    )
     entity_diff_overlap_s: Seconds = Field(
         120.0, description="window that is read again, longer than any transaction of a writer"
     )
@@ -213,38 +140,40 @@ class Settings(BaseSettings):
     import_threads: int = Field(4, ge=1, le=64, description="writers of one import")
 
     # Statistics, watchlist, notifications
-    backlink_stats_enabled: bool = True
-    backlink_stats_schedule: Cron = "0 2 * * *"
-    backlink_stats_top_limit: int = Field(100, ge=1, le=100_000)
-    user_stats_enabled: bool = True
-    user_stats_schedule: Cron = "0 2 * * *"
-    general_stats_enabled: bool = True
-    general_stats_schedule: Cron = "0 2 * * *"
-    watchlist_consumer_enabled: bool = True
-    notification_cleanup_enabled: bool = True
-    notification_cleanup_schedule: Cron = "0 3 * * *"
-    notification_retention_days: int = Field(30, ge=1, le=36_500)
+    backlink_stats_enabled: bool = Field(True, description="run the backlink statistics worker")
+    backlink_stats_schedule: Cron = Field("0 2 * * *", description="when it runs, cron, UTC")
+    backlink_stats_top_limit: int = Field(100, ge=1, le=100_000, description="how many top entities it tracks")
+    user_stats_enabled: bool = Field(True, description="run the user statistics worker")
+    user_stats_schedule: Cron = Field("0 2 * * *", description="when it runs, cron, UTC")
+    general_stats_enabled: bool = Field(True, description="run the general statistics worker")
+    general_stats_schedule: Cron = Field("0 2 * * *", description="when it runs, cron, UTC")
+    watchlist_consumer_enabled: bool = Field(True, description="run the watchlist consumer")
+    notification_cleanup_enabled: bool = Field(True, description="run the notification cleanup")
+    notification_cleanup_schedule: Cron = Field("0 3 * * *", description="when it runs, cron, UTC")
+    notification_retention_days: int = Field(30, ge=1, le=36_500, description="days that notifications are kept")
 
     # Jobs
-    worker_concurrency: int = Field(4, ge=1, le=1000)
-    worker_poll_interval: Seconds = 5.0
-    worker_max_retries: int = Field(3, ge=0, le=100)
-    worker_max_jobs_per_worker: int = Field(50, ge=1)
-    worker_replicas: int = Field(1, ge=1, le=1000)
-    max_concurrent_tasks: int = Field(10, ge=1, le=10_000)
+    worker_concurrency: int = Field(4, ge=1, le=1000, description="jobs that a job worker runs side by side")
+    worker_poll_interval: Seconds = Field(5.0, description="seconds between looks for jobs")
+    worker_max_retries: int = Field(3, ge=0, le=100, description="attempts of a job beside the first")
+    worker_max_jobs_per_worker: int = Field(50, ge=1, description="jobs after which a job worker starts afresh")
+    worker_replicas: int = Field(1, ge=1, le=1000, description="job worker processes on this host")
+    max_concurrent_tasks: int = Field(10, ge=1, le=10_000, description="bound of tasks under way in one process")
 
     # API, health, retries
-    internal_service_api_key: SecretStr | None = None
+    internal_service_api_key: SecretStr | None = Field(None, description="key for the internal API")
     django_app_backend_url: Iri = Field("http://localhost:8000", description="the internal API")
-    api_timeout: Seconds = 30.0
-    api_retry_attempts: int = Field(3, ge=0, le=100)
+    api_timeout: Seconds = Field(30.0, description="seconds that a call of the internal API may take")
+    api_retry_attempts: int = Field(3, ge=0, le=100, description="retries of a call of the internal API")
     api_host: Literal["127.0.0.1", "::1", "localhost", "0.0.0.0", "::"] = Field(
         "127.0.0.1", description="address that the API listens on"
     )
     metrics_port: Port = Field(8080, description="port of the API: health and metrics")
     health_check_interval: Seconds = Field(30.0, description="seconds between checks of the servers a worker needs")
-    circuit_breaker_failure_threshold: int = Field(5, ge=1, le=10_000)
-    circuit_breaker_recovery_timeout: Seconds = 60.0
+    circuit_breaker_failure_threshold: int = Field(
+        5, ge=1, le=10_000, description="failures in a row that open a breaker"
+    )
+    circuit_breaker_recovery_timeout: Seconds = Field(60.0, description="seconds until an open breaker is tried")
 
     @classmethod
     def settings_customise_sources(
@@ -285,6 +214,10 @@ class Settings(BaseSettings):
     @property
     def objects_are_set(self) -> bool:
         return bool(self.objects_url) or bool({"s3_endpoint", "s3_access_key"} & self.model_fields_set)
+
+    def pool_size(self, wanted: int) -> int:
+        """Return how many database connections a process may open that could use *wanted*."""
+        return min(wanted, self.database_max_connections)
 
     def database_address(self) -> DatabaseAddress:
         """Return where the database is. Raises ConfigError when the settings do not say."""

@@ -19,7 +19,8 @@ from wbd.revisions.snapshot import check_entity
 from wbd.revisions.store import RevisionStore, WriteResult
 from wbd.runtime import logs
 from wbd.runtime.worker import Run
-from wbd.settings import DatabaseAddress, Settings, load
+from wbd.setting_types import DatabaseAddress
+from wbd.settings import Settings, load
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
 from wbd.workers import dev

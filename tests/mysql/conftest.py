@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from wbd.engines.mysql import Database
-from wbd.settings import DatabaseAddress
+from wbd.setting_types import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 from wbd.workers import dev
 

@@ -18,7 +18,7 @@ from wbd.engines.objects import ObjectStore
 from wbd.revisions.rows import TABLES, rows_of
 from wbd.revisions.snapshot import check_entity
 from wbd.revisions.store import shard_of
-from wbd.settings import DatabaseAddress
+from wbd.setting_types import DatabaseAddress
 
 Json = dict[str, Any]
 Dump = dict[str, list[tuple[Any, ...]]]

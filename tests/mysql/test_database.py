@@ -9,7 +9,7 @@ import pytest
 
 from wbd.engines.mysql import DUPLICATE_KEY, Database, Transaction, client_library
 from wbd.errors import DatabaseError, DatabaseUnavailable
-from wbd.settings import DatabaseAddress
+from wbd.setting_types import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 
 
@@ -99,7 +99,7 @@ def test_a_connection_that_died_while_idle_is_replaced_without_an_error(table: D
 
 def test_a_server_that_is_not_there_is_named_in_the_error(address: DatabaseAddress) -> None:
     nowhere = Database(replace(address, unix_socket="/nonexistent/mysql.sock", password="hunter2"), max_connections=1)
-    with pytest.raises(DatabaseUnavailable, match="/nonexistent/mysql.sock") as refused:
+    with pytest.raises(DatabaseUnavailable, match=r"/nonexistent/mysql\.sock") as refused:
         nowhere.ping()
     assert "hunter2" not in str(refused.value)
 

@@ -23,7 +23,7 @@ from wbd.ids.pool import IdPool
 from wbd.ids.ranges import RangeRefused, RangeRow, RangeTable
 from wbd.ids.refill import Refiller, SizeBounds
 from wbd.runtime.clock import SystemClock
-from wbd.settings import DatabaseAddress
+from wbd.setting_types import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 
 ITEM = EntityType.ITEM

@@ -18,7 +18,7 @@ from wbd.engines.mysql import Database
 from wbd.ids import EntityType, IdClient
 from wbd.ids.ranges import RangeRow, RangeTable
 from wbd.runtime import health
-from wbd.settings import DatabaseAddress
+from wbd.setting_types import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 
 ITEM = EntityType.ITEM

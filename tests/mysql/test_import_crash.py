@@ -22,7 +22,7 @@ from wbd.engines.objects import ObjectStore, open_store
 from wbd.errors import DatabaseError
 from wbd.revisions.snapshot import check_entity
 from wbd.revisions.store import RevisionStore
-from wbd.settings import DatabaseAddress, ObjectsAddress
+from wbd.setting_types import DatabaseAddress, ObjectsAddress
 from wbd.stack.mariadb import MariaDB
 
 _DEADLINE_S = 60.0
@@ -136,7 +136,7 @@ def test_a_connection_that_is_killed_in_the_middle_is_replaced(
     path = write_lines(tmp_path / "history.jsonl", history)
     process = start_import(address, tmp_path, "--json", "--quiet", str(path))
     goal = 0
-    while wait_for(lambda: revisions_in(db) > goal, process):
+    while wait_for(lambda least=goal: revisions_in(db) > least, process):  # type: ignore[misc]
         goal = revisions_in(db) + 60
         own = db.query("SELECT CONNECTION_ID()")[0][0]
         for (connection,) in db.query(

@@ -24,7 +24,7 @@ from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.revisions.importer import ImportReport, Progress, import_files
 from wbd.revisions.store import RevisionStore
-from wbd.settings import DatabaseAddress, ObjectsAddress
+from wbd.setting_types import DatabaseAddress, ObjectsAddress
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from wbd.engines.objects import ObjectStore, open_store
 from wbd.errors import BadInput, DatabaseError, HeadMoved, SnapshotMissing
 from wbd.revisions.snapshot import Entity, check_entity
 from wbd.revisions.store import SHARDS, Outcome, RevisionStore, WriteResult, shard_of
-from wbd.settings import ObjectsAddress
+from wbd.setting_types import ObjectsAddress
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import mysql.connector
 from mysql.connector import errorcode
 
 from wbd.errors import DatabaseError, DatabaseUnavailable
-from wbd.settings import DatabaseAddress
+from wbd.setting_types import DatabaseAddress
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

@@ -20,7 +20,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from wbd.errors import ConfigError, ObjectStoreUnavailable
-from wbd.settings import ObjectsAddress
+from wbd.setting_types import ObjectsAddress
 
 T = TypeVar("T")
 

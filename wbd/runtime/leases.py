@@ -80,7 +80,8 @@ class SlotLeases:
         def give_back(tx: Transaction) -> None:
             self._store(tx, positions or {})
             tx.execute(
-                "UPDATE worker_leases SET lease_until = CURRENT_TIMESTAMP(6), owner = '' WHERE worker = %s AND owner = %s",
+                "UPDATE worker_leases SET lease_until = CURRENT_TIMESTAMP(6), owner = ''"
+                " WHERE worker = %s AND owner = %s",
                 (self._worker, self._owner),
             )
             tx.execute("DELETE FROM worker_leases WHERE worker = %s AND slot = %s", (self._worker, f"m:{self._owner}"))
@@ -97,10 +98,9 @@ class SlotLeases:
     def _renew(self, tx: Transaction, positions: dict[int, datetime]) -> dict[int, datetime | None]:
         until = "CURRENT_TIMESTAMP(6) + INTERVAL %s MICROSECOND"
         lease_us = int(self._lease_s * 1_000_000)
-        # The first row written is the same for every process, so rivals queue up instead of deadlocking.
         members = tx.query(
-            "SELECT slot FROM worker_leases WHERE worker = %s AND slot LIKE 'm:%%' AND lease_until >= CURRENT_TIMESTAMP(6)"
-            " AND owner <> %s",
+            "SELECT slot FROM worker_leases WHERE worker = %s AND slot LIKE 'm:%%'"
+            " AND lease_until >= CURRENT_TIMESTAMP(6) AND owner <> %s",
             (self._worker, self._owner),
         )
         tx.execute(

@@ -269,7 +269,7 @@ def run_worker(name: str, build: Build) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    log.info("starting", pid=os.getpid(), version=settings.worker_version)
+    log.info("starting", pid=os.getpid(), version=settings.worker_version, environment=settings.environment)
     try:
         return process.main()
     except ConfigError as error:

@@ -104,7 +104,7 @@ class EntityChangeWorker:
 def build(settings: Settings) -> EntityChangeWorker:
     """Wire the worker to the servers of the settings."""
     return EntityChangeWorker(
-        Database(settings.database_address(), max_connections=2),
+        Database(settings.database_address(), max_connections=settings.pool_size(2)),
         EventProducer(settings.brokers(), client_id="wbd-entity-change"),
     )
 

@@ -26,9 +26,9 @@ from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.errors import BrokerUnavailable, PermanentError
 from wbd.events.entity_diff import EntityDiff
+from wbd.rdf.context import MappingContext
 from wbd.rdf.diff import RdfDiff, diff_entities
 from wbd.rdf.formats import to_turtle
-from wbd.rdf.context import MappingContext
 from wbd.rdf.vocabulary import Vocabulary
 from wbd.revisions.diff_feed import DiffFeed, Progress, WaitingHead, WaitingRevision
 from wbd.revisions.store import SHARDS
@@ -327,7 +327,7 @@ def build(settings: Settings) -> EntityDiffWorker:
     """Wire the worker to the servers of the settings."""
     vocabulary = Vocabulary(entity_base=settings.wikibase_entity_base, data_base=settings.wikibase_data_base)
     return EntityDiffWorker(
-        Database(settings.database_address(), max_connections=2),
+        Database(settings.database_address(), max_connections=settings.pool_size(2)),
         open_store(settings.objects_address(), settings.s3_revisions_bucket),
         EventProducer(settings.brokers(), client_id="wbd-entity-diff"),
         MappingContext(vocabulary=vocabulary),
