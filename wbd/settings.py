@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     vitess_user: str | None = Field(None, description="database user")
     vitess_password: SecretStr = Field(SecretStr(""), description="database password")
     database_url: SecretStr | None = Field(None, description="mysql://user:password@host:port/database, instead")
-    database_max_connections: int = Field(200, ge=1, le=10_000, description="database connections that one process may open at most")
+    database_max_connections: int = Field(200, ge=1, le=10_000, description="connections that one process may open")
 
     # Objects
     objects_url: str | None = Field(None, description="file:///folder or s3://; s3:// when an S3 setting is given")

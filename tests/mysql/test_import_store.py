@@ -94,6 +94,13 @@ def test_a_revision_that_is_stored_already_is_unchanged_though_the_head_is_later
     assert outcome(store.write(entity(label="a", lastrevid=3))) == ("unchanged", 5, None)
 
 
+def test_a_revision_that_changed_nothing_is_unchanged_when_it_comes_again(store: RevisionStore) -> None:
+    """It was not stored, so only the revision before it tells."""
+    history = [entity(label="a", lastrevid=2), entity(label="a", lastrevid=3), entity(label="b", lastrevid=4)]
+    assert [store.write(revision).outcome for revision in history] == ["created", "unchanged", "updated"]
+    assert [store.write(revision).outcome for revision in history] == ["unchanged"] * 3
+
+
 def test_a_revision_from_before_the_head_that_is_not_stored_is_stale(store: RevisionStore, db: Database) -> None:
     store.write(entity(label="b", lastrevid=5))
     before = dump(db)

@@ -157,10 +157,14 @@ def _progress(*, quiet: bool) -> Iterator[OnProgress | None]:
     else:
         speed = _Speed()
         next_mono_s = time.monotonic() + _LINE_EVERY_S
+        was_waiting = False
 
         def write(now: ImportProgress) -> None:
-            nonlocal next_mono_s
-            if time.monotonic() < next_mono_s:
+            nonlocal next_mono_s, was_waiting
+            # That a server went away is told at once.
+            news = now.waiting is not None and not was_waiting
+            was_waiting = now.waiting is not None
+            if time.monotonic() < next_mono_s and not news:
                 return
             next_mono_s = time.monotonic() + _LINE_EVERY_S
             share = f", {100 * now.bytes_read // now.bytes_total} %" if now.bytes_total else ""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -48,13 +49,19 @@ class PlanCache:
         self.parser = parser
         self._plans: dict[bytes, Plan] = {}
         self.get = self._plans.get
+        # Of the chunks that are one command for one id: how to make its reply.
+        self.once: dict[bytes, Callable[[], bytes]] = {}
 
     def add(self, chunk: bytes, plan: Plan) -> None:
         """Remember the plan of a chunk that holds whole commands and nothing else, if it may come again."""
-        if len(chunk) <= self._CHUNK_BYTES_MAX and all(command.waits_for for command, _ in plan):
+        if plan and len(chunk) <= self._CHUNK_BYTES_MAX and all(command.waits_for for command, _ in plan):
             if len(self._plans) >= self._PLANS_MAX:
                 self._plans.clear()
+                self.once.clear()
             self._plans[chunk] = plan
+            command, times = plan[0]
+            if command.once is not None and len(plan) == times == 1:
+                self.once[chunk] = command.once
 
 
 class Connection(asyncio.Protocol):
@@ -98,18 +105,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard_mono_s = self.server.mono_s
-        plan = None if self._incomplete_bytes else self._plans.get(data)
-        if plan is not None and len(plan) == 1 and self._reading:
-            # What nearly every request of nearly every client is: one command, known, with nothing before it.
-            command, times = plan[0]
-            if times * command.cost <= _TURN_COST:
-                reply, done = command.run(self, times)
-                if reply:
-                    self.server.commands += done
-                    self._transport.write(reply)
-                if done == times:
-                    return
-                plan = ((command, times - done),)
+        plan = None
+        if self._reading and not self._incomplete_bytes:
+            once = self._plans.once.get(data)
+            if once is not None and (reply := once()):
+                self.server.commands += 1
+                self._transport.write(reply)
+                return
+            plan = self._plans.get(data)
         self._todo += plan or self._parse(data)
         self._go_on()
 

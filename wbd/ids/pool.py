@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import length_hint
 
 from wbd.errors import PermanentError
 from wbd.ids.entity_id import EntityType
 from wbd.ids.id_range import IdRange
+
+# Numbers that take_one() gives out before it locks again; putting back fewer than these costs some microseconds.
+_EASY_NUMBERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,13 @@ class Lane:
         self.entity_type = entity_type
         self._on_low = on_low
         self._lock = threading.Lock()
-        # The range in use, and the last number of it whose taking neither ends the range nor makes the lane low: up to
-        # there a take is one comparison and one addition.
+        # The next numbers, cut off the front of the range in use for take_one(), which needs no lock of its own for
+        # them: a number leaves an iterator once, since the interpreter's lock is held while it does. Whatever else
+        # changes the lane puts them back first, so they always end right below _next.
+        self._easy: Iterator[int] = iter(())
+        # The range in use; its last number is never an easy one.
         self._next = 1
         self._last = 0
-        self._easy_last = 0
         self._behind: deque[IdRange] = deque()
         self._left_behind = 0
         self._high = 0
@@ -90,6 +96,7 @@ class Lane:
                     f"range {new} refused: the {self.entity_type.value} lane "
                     + ("is drained" if self._closed else f"has held ids up to {self._high}")
                 )
+            self._put_easy_back()
             self._high = new.last
             self._added += len(new)
             self._low_mark = low_mark
@@ -104,21 +111,16 @@ class Lane:
                 if self._behind and new.first == self._behind[-1].last + 1:
                     new = IdRange(self.entity_type, self._behind.pop().first, new.last)
                 self._behind.append(new)
-            self._find_easy_last()
 
     def take_one(self) -> int:
         """Return the next number, or 0 when the lane is dry."""
-        with self._lock:
-            number = self._next
-            if number <= self._easy_last:
-                self._next = number + 1
-                return number
-        pieces = self.take(1)
-        return pieces[0].first if pieces else 0
+        # A lock would cost more than all the rest of this path.
+        return next(self._easy, 0) or self._take_one_and_ease()
 
     def take(self, count: int) -> list[IdRange] | None:
         """Return the next *count* ids, in one range or several, or None when fewer are left; nothing is taken then."""
         with self._lock:
+            self._put_easy_back()
             pieces = self._cut_pieces(count) if self._left() >= count else None
             if pieces is None:
                 self._wanted = max(self._wanted, count)
@@ -130,6 +132,7 @@ class Lane:
     def take_up_to(self, count: int) -> list[IdRange]:
         """Return the next *count* ids, or as many as are left, in one range or several."""
         with self._lock:
+            self._put_easy_back()
             pieces = self._cut_pieces(min(count, self._left()))
             low = self._is_newly_low()
         if low:
@@ -143,6 +146,7 @@ class Lane:
         What is left of shorter ranges in front is dropped, since ids are given out in increasing order.
         """
         with self._lock:
+            self._put_easy_back()
             block = None
             if self._last - self._next + 1 >= count:
                 block = self._cut(count)
@@ -161,26 +165,28 @@ class Lane:
         """Close the lane and return what was left in it, in order."""
         with self._lock:
             self._closed = True
+            self._put_easy_back()
             rest = [IdRange(self.entity_type, self._next, self._last)] if self._next <= self._last else []
             rest += self._behind
             self._returned += self._left()
             self._behind.clear()
             self._left_behind = 0
-            self._next, self._last, self._easy_last = 1, 0, 0
+            self._next, self._last = 1, 0
             return rest
 
     def state(self) -> LaneState:
         """Return the lane as it is now."""
         with self._lock:
+            easy = length_hint(self._easy)
             in_use = self._next <= self._last
-            left = self._left()
+            left = self._left() + easy
             return LaneState(
                 entity_type=self.entity_type,
                 taken=self._added - left - self._skipped - self._returned,
                 left=left,
                 skipped=self._skipped,
                 added=self._added,
-                current=IdRange(self.entity_type, self._next, self._last) if in_use else None,
+                current=IdRange(self.entity_type, self._next - easy, self._last) if in_use else None,
                 ranges=in_use + len(self._behind),
                 low_mark=self._low_mark,
                 wanted=self._wanted,
@@ -205,21 +211,38 @@ class Lane:
             self._next, self._last = following.first, following.last
         else:
             self._next, self._last = 1, 0
-        self._find_easy_last()
         return piece
 
     def _left(self) -> int:
         return self._last - self._next + 1 + self._left_behind
 
-    def _find_easy_last(self) -> None:
-        until_low = self._left_behind - self._low_mark if not self._low_said else 0
-        self._easy_last = self._last + min(-1, until_low)
+    def _take_one_and_ease(self) -> int:
+        """Take one number the careful way, and make those behind it easy, as far as none of them makes the lane low."""
+        pieces = self.take(1)
+        with self._lock:
+            self._put_easy_back()
+            spare = self._last - self._next
+            if not self._low_said:
+                spare = min(spare, self._left() - self._low_mark)
+            if spare > 0:
+                first, self._next = self._next, self._next + min(spare, _EASY_NUMBERS)
+                self._easy = iter(range(first, self._next))
+        return pieces[0].first if pieces else 0
+
+    def _put_easy_back(self) -> None:
+        rest = list(self._easy)
+        if not rest:
+            return
+        if len(rest) == self._next - rest[0]:
+            self._next = rest[0]
+        else:
+            # Not seen yet: another thread took one from the middle. A gap is harmless, a repeat is not.
+            self._skipped += len(rest)
 
     def _is_newly_low(self) -> bool:
         if self._low_said or (self._left() >= self._low_mark and not self._wanted):
             return False
         self._low_said = True
-        self._find_easy_last()
         return True
 
 

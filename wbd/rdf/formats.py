@@ -16,8 +16,7 @@ from wbd.errors import BadInput
 from wbd.rdf.labels import split_line
 from wbd.rdf.vocabulary import RDF, Vocabulary
 
-# Local names that need no escape in Turtle; others are written as whole IRIs.
-_SAFE_LOCAL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?", re.ASCII)
+_IS_A: Final = f"<{RDF}type>"
 
 # The last part of an IRI that can be the local name of an XML element.
 _XML_LOCAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z", re.ASCII)
@@ -29,66 +28,54 @@ _XML_TAIL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _NOT_XML: Final = re.compile(r"\\u(?:00(?:0[0-8BCEF]|1[0-9A-F])|FFFE|FFFF)|\\[bf]")
 
 
-class _Names:
-    """Shortens IRIs by prefixes, and remembers which it used."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.by_namespace: dict[str, str] = {}
-        for prefix, namespace in vocabulary.prefixes.items():
-            self.by_namespace.setdefault(namespace, prefix)
-        self.used: set[str] = set()
-        self.known: dict[str, str] = {}
-
-    def iri(self, term: str) -> str:
-        short = self.known.get(term)
-        if short is None:
-            short = self.known[term] = self._shorten(term)
-        return short
-
-    def _shorten(self, term: str) -> str:
-        inside = term[1:-1]
-        cut = max(inside.rfind("/"), inside.rfind("#")) + 1
-        prefix = self.by_namespace.get(inside[:cut])
-        if prefix is None or not _SAFE_LOCAL.fullmatch(inside, cut):
-            return term
-        self.used.add(prefix)
-        return f"{prefix}:{inside[cut:]}"
-
-    def term(self, term: str) -> str:
-        if term[0] == "<":
-            return self.iri(term)
-        if term[0] == '"' and term[-1] == ">":
-            value, _, datatype = term.rpartition("^^")
-            return f"{value}^^{self.iri(datatype)}"
-        return term
-
-
 def to_turtle(lines: Iterable[str], vocabulary: Vocabulary) -> str:
     """
     Write Turtle: the prefixes that are used, then the triples grouped by subject and predicate.
 
     Subjects, predicates and objects keep the order in which they come first.
+
+    Raises:
+        BadInput: a line that is not a canonical triple.
     """
-    names = _Names(vocabulary)
+    shorten = vocabulary.shorten
+    used: set[str | None] = set()
     graph: dict[str, dict[str, list[str]]] = {}
     for line in lines:
-        subject, predicate, target = split_line(line)
-        graph.setdefault(subject, {}).setdefault(predicate, []).append(target)
-    is_a = f"<{RDF}type>"
+        # Canonical lines hold one space after each of the first two terms; shorten() refuses what is no IRI.
+        try:
+            subject, predicate, target = line[:-2].split(" ", 2)
+            opening = target[0]
+            if opening == "<":
+                target, prefix = shorten(target)
+                used.add(prefix)
+            elif opening == '"' and target[-1] == ">":
+                value, _, datatype = target.rpartition("^^")
+                datatype, prefix = shorten(datatype)
+                used.add(prefix)
+                target = f"{value}^^{datatype}"
+            graph.setdefault(subject, {}).setdefault(predicate, []).append(target)
+        except (ValueError, IndexError):
+            raise _not_canonical(line) from None
+        if line[-2:] != " ." or opening not in '<"_':
+            raise _not_canonical(line)
     blocks = []
     for subject, predicates in graph.items():
         parts = []
         for predicate, targets in predicates.items():
-            verb = "a" if predicate == is_a else names.iri(predicate)
-            parts.append(f"{verb} {', '.join(names.term(target) for target in targets)}")
-        subject_text = names.iri(subject) if subject[0] == "<" else subject
+            verb, prefix = ("a", None) if predicate == _IS_A else shorten(predicate)
+            used.add(prefix)
+            parts.append(f"{verb} {', '.join(targets)}")
+        subject_text, prefix = shorten(subject) if subject[0] == "<" else (subject, None)
+        used.add(prefix)
         blocks.append(f"{subject_text} " + " ;\n\t".join(parts) + " .\n")
     head = [
-        f"@prefix {prefix}: <{namespace}> .\n"
-        for prefix, namespace in vocabulary.prefixes.items()
-        if prefix in names.used
+        f"@prefix {prefix}: <{namespace}> .\n" for prefix, namespace in vocabulary.prefixes.items() if prefix in used
     ]
     return "\n".join([*(["".join(head)] if head else []), *blocks])
+
+
+def _not_canonical(line: str) -> BadInput:
+    return BadInput(f"no canonical triple: {line[:200]!r}; graph set aside")
 
 
 def to_ntriples(lines: Iterable[str]) -> str:

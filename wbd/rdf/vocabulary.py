@@ -6,8 +6,10 @@ entity, statement and data namespaces hangs on the entity base without its last 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -36,6 +38,14 @@ COMMONS_FILE: Final = "http://commons.wikimedia.org/wiki/Special:FilePath/"
 COMMONS_DATA: Final = "http://commons.wikimedia.org/data/main/"
 
 CC0: Final = "http://creativecommons.org/publicdomain/zero/1.0/"
+
+# Local names that need no escape in Turtle; others are written as whole IRIs.
+_SAFE_LOCAL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?", re.ASCII)
+
+_IRI: Final = re.compile(r"<[^\x00-\x20<>\"{}|^`\\]*>")
+
+# About 10 MB of terms; the properties and common values of a wiki stay in, statement ids come and go.
+_SHORTENED: Final = 50_000
 
 _FIXED_PREFIXES: Final[dict[str, str]] = {
     "rdf": RDF,
@@ -121,6 +131,44 @@ class Namespaces:
         return {f"{name}{suffix}": getattr(self, name) for name in self.__slots__}
 
 
+class Shortener:
+    """
+    ``<IRI>`` -> the form for Turtle, with its prefix or None: (``wd:Q42``, ``wd``), (``<http://x/y.z>``, None).
+
+    Called for every term of every event, so it keeps the last answers, at most _SHORTENED of them.
+    """
+
+    def __init__(self, prefixes: Mapping[str, str]) -> None:
+        self._by_namespace: dict[str, str] = {}
+        for prefix, namespace in prefixes.items():
+            self._by_namespace.setdefault(namespace, prefix)
+        self._known: dict[str, tuple[str, str | None]] = {}
+
+    def __call__(self, term: str) -> tuple[str, str | None]:
+        """
+        Shorten one term.
+
+        Raises:
+            ValueError: not an IRI between angle brackets, or one with a character that no IRI may hold.
+        """
+        known = self._known.get(term)
+        if known is None:
+            if len(self._known) >= _SHORTENED:
+                self._known.clear()
+            known = self._known[term] = self._shorten(term)
+        return known
+
+    def _shorten(self, term: str) -> tuple[str, str | None]:
+        if not _IRI.fullmatch(term):
+            raise ValueError(f"not an IRI: {term[:200]!r}")
+        inside = term[1:-1]
+        cut = max(inside.rfind("/"), inside.rfind("#")) + 1
+        prefix = self._by_namespace.get(inside[:cut])
+        if prefix is None or not _SAFE_LOCAL.fullmatch(inside, cut):
+            return term, None
+        return f"{prefix}:{inside[cut:]}", prefix
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """
@@ -171,6 +219,11 @@ class Vocabulary:
         """Return prefix -> namespace IRI, in the order of Wikibase's Turtle."""
         prefixes: Mapping[str, str] = self.__dict__["_prefixes"]
         return prefixes
+
+    @cached_property
+    def shorten(self) -> Shortener:
+        """Shortens IRIs by the prefixes; remembers what it has shortened."""
+        return Shortener(self.prefixes)
 
     def locate(self, entity_id: str) -> tuple[Namespaces, str]:
         """

@@ -165,11 +165,16 @@ class _Import:
         started = time.monotonic()
         self._bytes_total = _total_bytes(files)
         with self._writers:
-            for path in files:
-                if self._ending():
-                    break
-                self._read_file(path, max_line_bytes, rejects_folder)
-            self._writers.finish(abandon=self._ending)
+            try:
+                for path in files:
+                    if self._ending():
+                        break
+                    self._read_file(path, max_line_bytes, rejects_folder)
+                self._writers.finish(abandon=self._ending)
+            except BaseException:
+                # Or writers that wait for a server would be waited for without end.
+                self._stop.set()
+                raise
         for file in self._files:
             file.rejects.close(complete=False)
         report = self._report

@@ -173,8 +173,8 @@ class RevisionStore:
         Write entities, several in one transaction; each is visible whole or not at all.
 
         The number of the new revision is the entity's lastrevid, where that is after the head; else the one after
-        the head. Content equal to the head's, or to the stored revision of that lastrevid, makes no revision; a
-        lastrevid before the head that is not stored is stale and left out.
+        the head. Content equal to the head's, or to what was stored as of that lastrevid, makes no revision; other
+        content with a lastrevid before the head that is not stored is stale and left out.
 
         Args:
             entities: no two with one id.
@@ -201,12 +201,13 @@ class RevisionStore:
             Entity id -> its result if there is nothing to write, else the head to replace and the new number.
         """
         heads = self.heads([entity.id for entity in entities])
-        doubtful = [
-            (entity.id, entity.lastrevid)
-            for entity in entities
-            if (head := heads.get(entity.id)) and entity.lastrevid and entity.lastrevid <= head.revision_id
-        ]
-        stored = self._stored_hashes(doubtful)
+        earlier = self._latest_at_or_before(
+            [
+                (entity.id, entity.lastrevid)
+                for entity in entities
+                if (head := heads.get(entity.id)) and entity.lastrevid and entity.lastrevid <= head.revision_id
+            ]
+        )
         decisions: dict[str, WriteResult | tuple[Head | None, int]] = {}
         for entity in entities:
             head = heads.get(entity.id)
@@ -214,26 +215,34 @@ class RevisionStore:
                 decisions[entity.id] = (None, entity.lastrevid or 1)
                 continue
             same_as_head = head.content_hash == entity.content_hash and not head.is_deleted
-            known = stored.get((entity.id, entity.lastrevid or 0))
-            if same_as_head or (known is not None and known == entity.content_hash):
+            stored_id, stored_hash = earlier.get(entity.id, (None, None))
+            if same_as_head or stored_hash == entity.content_hash:
                 decisions[entity.id] = WriteResult(entity.id, Outcome.UNCHANGED, head.revision_id)
             elif entity.lastrevid is not None and entity.lastrevid > head.revision_id:
                 decisions[entity.id] = (head, entity.lastrevid)
-            elif entity.lastrevid is None or known is not None:
+            elif entity.lastrevid is None or stored_id == entity.lastrevid:
                 decisions[entity.id] = (head, head.revision_id + 1)
             else:
                 decisions[entity.id] = WriteResult(entity.id, Outcome.STALE, head.revision_id)
         return decisions
 
-    def _stored_hashes(self, revisions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    def _latest_at_or_before(self, revisions: Sequence[tuple[str, int]]) -> dict[str, tuple[int, str]]:
+        """
+        Return entity id -> number and content hash of its last stored revision up to the given number.
+
+        Not only of that number itself: a revision that changed nothing was not stored, and its content is that of
+        the one before it.
+        """
         if not revisions:
             return {}
-        which = " OR ".join(["(entity_id = %s AND revision_id = %s)"] * len(revisions))
-        rows = self._db.query(
-            f"SELECT entity_id, revision_id, content_hash FROM entity_revisions WHERE {which}",
-            [part for revision in revisions for part in revision],
+        one = (
+            "(SELECT entity_id, revision_id, content_hash FROM entity_revisions"
+            " WHERE entity_id = %s AND revision_id <= %s ORDER BY revision_id DESC LIMIT 1)"
         )
-        return {(row[0], int(row[1])): row[2] for row in rows}
+        rows = self._db.query(
+            " UNION ALL ".join([one] * len(revisions)), [part for revision in revisions for part in revision]
+        )
+        return {row[0]: (int(row[1]), row[2]) for row in rows}
 
 
 class _Batch:
