@@ -109,6 +109,5 @@ def wiki(mariadb: MariaDB, kafka: KafkaBroker, tmp_path: Path) -> Iterator[Wiki]
     objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
     yield Wiki(settings, db, objects, RevisionStore(db, objects, change_topic=settings.kafka_entitychange_json_topic))
     db.close()
-    objects.close()
     admin.execute(f"DROP DATABASE w_{tag}")
     admin.close()

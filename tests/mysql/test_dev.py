@@ -11,7 +11,24 @@ from wbd.setting_types import DatabaseAddress
 from wbd.settings import Settings, load
 from wbd.workers import dev
 
-DOCUMENTED_TABLES = ["id_ranges", "entity_head", "entity_revisions", "entity_redirects", "entity_backlinks", "statement_content", "users", "user_thanks", "user_statement_endorsements", "user_watchlist", "watchlist_notifications", "user_daily_stats", "general_daily_stats", "backlink_statistics", "metadata", "lexeme_terms"]
+DOCUMENTED_TABLES = [
+    "id_ranges",
+    "entity_head",
+    "entity_revisions",
+    "entity_redirects",
+    "entity_backlinks",
+    "statement_content",
+    "users",
+    "user_thanks",
+    "user_statement_endorsements",
+    "user_watchlist",
+    "watchlist_notifications",
+    "user_daily_stats",
+    "general_daily_stats",
+    "backlink_statistics",
+    "metadata",
+    "lexeme_terms",
+]
 
 DOCUMENTED_QUERIES = [
     "SELECT COUNT(*) FROM statement_content",

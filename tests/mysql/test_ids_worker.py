@@ -218,6 +218,19 @@ def test_a_worker_that_starts_before_its_database_serves_once_it_is_there(host: 
     host.wait_ready(worker)
 
 
+def test_a_database_that_hangs_does_not_hold_up_the_end(host: Host, mariadb: MariaDB, db: Database) -> None:
+    worker = host.start_worker()
+    host.wait_ready(worker)
+    assert mariadb.pid is not None
+    os.kill(mariadb.pid, signal.SIGSTOP)
+    try:
+        assert host.end(worker) == 0
+    finally:
+        os.kill(mariadb.pid, signal.SIGCONT)
+    host.wait_ready(host.start_worker())
+    assert int(IdClient(host.socket, timeout_s=DEADLINE_S).next("item")[1:]) in (1, 1001, 2001), "given back or a gap"
+
+
 def test_a_next_id_moved_back_by_hand_raises_the_alarm_and_is_never_reissued(host: Host, db: Database) -> None:
     worker = host.start_worker()
     wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")

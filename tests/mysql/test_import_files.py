@@ -22,6 +22,7 @@ from tests.mysql.conftest import Connect
 from tests.mysql.import_cases import Json, check_laws, dump, events, generated, item, start_import, write_lines
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
+from wbd.errors import ObjectStoreUnavailable
 from wbd.revisions.importer import ImportReport, Progress, import_files
 from wbd.revisions.store import RevisionStore
 from wbd.setting_types import DatabaseAddress, ObjectsAddress
@@ -50,7 +51,6 @@ class World:
 def world(db: Database, tmp_path: Path) -> Iterator[World]:
     objects = open_store(ObjectsAddress(f"file://{tmp_path}/objects"), "revisions")
     yield World(db, objects, tmp_path)
-    objects.close()
 
 
 def counts(report: ImportReport) -> tuple[int, int, int, int, int]:
@@ -320,3 +320,18 @@ def test_the_other_real_entities_go_in(world: World) -> None:
     files = sorted((corpus() / "wikidata" / "json").glob("*.json"))
     assert counts(world.load(*files, rejects_folder=world.folder)) == (len(files), 0, 0, 0, 0)
     assert check_laws(world.db, world.objects) == len(files)
+
+
+def test_an_error_that_nobody_expects_ends_the_import_though_other_writers_wait_for_a_server(world: World) -> None:
+    class Broken(ObjectStore):
+        """A bucket that is away, and for one entity breaks in a way that no code foresees."""
+
+        def put_many(self, items: Any) -> None:
+            if any(key.startswith("Q7/") for key, _ in items):
+                raise ZeroDivisionError("unforeseen")
+            raise ObjectStoreUnavailable("away")
+
+    path = write_lines(world.folder / "x.jsonl", [item(number) for number in range(1, 40)])
+    broken = RevisionStore(world.db, Broken(world.objects._store, "revisions"))
+    with pytest.raises(ZeroDivisionError, match="unforeseen"):
+        import_files([path], broken)

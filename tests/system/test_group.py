@@ -135,7 +135,6 @@ def check_everything_came_through(group: Group, replay: Replay) -> None:
         assert replay.differing(db, objects, MappingContext()) == []
         until(lambda: db.query("SELECT COUNT(*) FROM event_outbox") == [(0,)], "the outbox to empty")
     finally:
-        objects.close()
         db.close()
 
 

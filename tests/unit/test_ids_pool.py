@@ -88,6 +88,10 @@ class LaneMachine(RuleBasedStateMachine):
         del self.held[: runs[0] + count]
         self.given += block.numbers()
 
+    def teardown(self) -> None:
+        if hasattr(self, "lane"):
+            assert [number for rest in self.lane.drain() for number in rest.numbers()] == self.held
+
     @invariant()
     def nothing_is_given_twice_and_everything_is_accounted_for(self) -> None:
         if not hasattr(self, "lane"):
@@ -133,7 +137,7 @@ def test_a_drained_lane_gives_and_takes_nothing() -> None:
     lane = IdPool()[ITEM]
     lane.add(item_range(1, 10), 1)
     lane.add(item_range(20, 30), 1)
-    lane.take(3)
+    assert [lane.take_one() for _ in range(3)] == [1, 2, 3]
     assert lane.drain() == [item_range(4, 10), item_range(20, 30)]
     assert lane.take_one() == 0 and lane.take(1) is None and lane.drain() == []
     assert lane.state().taken == 3

@@ -10,14 +10,18 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import hiredis
 import pytest
 import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wbd.errors import ConfigError
+from wbd.ids.connection import Connection
 from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool
@@ -160,6 +164,62 @@ def test_commands_that_come_in_pieces_are_put_together(serve: Serve, connect: Co
     for start in range(0, len(data), size):
         client.send(data[start : start + size])
     assert [client.read(), client.read(), client.read()] == [b"Q1", b"a\r\nb\x00", [2, 11]]
+
+
+class Written:
+    """A transport that keeps what is written and does nothing else."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+
+PIPELINE = st.lists(
+    st.sampled_from(
+        [
+            *(["INCR", "item"], ["INCR", "item"], ["INCRBY", "item", "1"], ["NEXT", "lexeme"], ["NEXT", "item", "3"]),
+            *(["RANGE", "item", "12"], ["PING"], ["ECHO", "*2\r\n$4\r\nINCR\r\n"], ["ECHO", ""], ["nonsense"], []),
+        ]
+    ),
+    max_size=12,
+)
+
+
+def replies(data: bytes, cuts: list[int]) -> bytes:
+    """What a client gets for *data* sent in pieces, after another has sent it whole and the server remembers it."""
+    pool = IdPool()
+    for entity_type in EntityType:
+        pool[entity_type].add(IdRange(entity_type, 1, 10_000), 1)
+    server = IdServer(pool, SocketFile(Path("not-used")))
+    for number, places in enumerate(([], cuts)):
+        connection, written = Connection(server, number), Written()
+        connection.connection_made(written)
+        for start, end in pairwise([0, *sorted({place for place in places if 0 < place < len(data)}), len(data)]):
+            if start < end:
+                connection.data_received(data[start:end])
+        assert not written.closed
+    return written.data
+
+
+@settings(max_examples=80, deadline=None)
+@given(PIPELINE, st.lists(st.integers(0, 400)))
+def test_replies_do_not_depend_on_how_the_bytes_were_cut(commands: list[list[str]], cuts: list[int]) -> None:
+    data = b"".join(encode(*command) for command in commands)
+    assert replies(data, cuts) == replies(data, []) == replies(data, list(range(len(data))))
+
+
+def test_the_rest_of_a_command_is_not_taken_for_one_that_was_seen_before() -> None:
+    # Each header comes alone, and what follows is the same bytes in both commands.
+    data = b"*2\r\n$4\r\nNEXT\r\n$4\r\nitem\r\n*3\r\n$4\r\nNEXT\r\n$4\r\nitem\r\n$1\r\n2\r\n"
+    assert replies(data, [4, 24, 28, 48]) == b"$2\r\nQ4\r\n*2\r\n$2\r\nQ5\r\n$2\r\nQ6\r\n"
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"wbd import: --rejects {args.rejects}: no such folder\n")
         return _EXIT_TROUBLE
     threads = args.threads or settings.import_threads
+    objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
     with (
         closing(Database(settings.database_address(), max_connections=threads + 1)) as db,
-        closing(open_store(settings.objects_address(), settings.s3_revisions_bucket)) as objects,
         _stop_on_signals() as stop,
         _progress(quiet=args.quiet) as on_progress,
     ):

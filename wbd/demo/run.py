@@ -114,7 +114,6 @@ def run(
     finally:
         takers.kill()
         replay.stop()
-        objects.close()
         db.close()
     return report
 

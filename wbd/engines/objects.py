@@ -7,8 +7,9 @@ is not forced to disk: a power cut may lose what was written last. S3 is for dat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -23,11 +24,10 @@ from wbd.errors import ConfigError, ObjectStoreUnavailable
 from wbd.setting_types import ObjectsAddress
 
 T = TypeVar("T")
+R = TypeVar("R")
 
-# Latency-bound: sixteen requests under way hide about 16 round trips and keep memory small.
-_CONCURRENCY = 16
-# One batch of put_many or get_many never queues more than this many requests at once.
-_BATCH = 256
+# Latency-bound: so many requests under way at once hide the round trips and keep memory small.
+_CONCURRENCY = 32
 
 
 class ObjectStore:
@@ -36,63 +36,85 @@ class ObjectStore:
     def __init__(self, store: Any, name: str) -> None:
         self._store = store
         self._name = name
-        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix=f"objects-{name}")
 
     def put(self, key: str, data: bytes) -> None:
         """Write one object; on return it is stored. Raises ObjectStoreUnavailable."""
-        self._guard(key, lambda: obstore.put(self._store, key, data, use_multipart=False))
+        with self._guarded(key):
+            obstore.put(self._store, key, data, use_multipart=False)
 
     def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         """Write objects side by side; on return all are stored. Raises ObjectStoreUnavailable, some may be stored."""
-        self._spread(lambda item: self.put(*item), items)
+
+        async def write(item: tuple[str, bytes]) -> None:
+            key, data = item
+            with self._guarded(key):
+                await obstore.put_async(self._store, key, data, use_multipart=False)
+
+        _side_by_side(write, items)
 
     def get(self, key: str) -> bytes | None:
         """Read one object, None if there is none. Raises ObjectStoreUnavailable."""
-
-        def read() -> bytes | None:
+        with self._guarded(key):
             try:
                 return bytes(obstore.get(self._store, key).bytes())
             except FileNotFoundError:
                 return None
 
-        return self._guard(key, read)
-
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Read objects side by side, in the order of *keys*, None for those that are missing."""
-        return self._spread(self.get, keys)
+
+        async def read(key: str) -> bytes | None:
+            with self._guarded(key):
+                try:
+                    found = await obstore.get_async(self._store, key)
+                    return bytes(await found.bytes_async())
+                except FileNotFoundError:
+                    return None
+
+        return _side_by_side(read, keys)
 
     def list_keys(self, prefix: str = "") -> Iterator[str]:
         """Yield every key that lies under the path *prefix*, in no promised order."""
-        for page in self._guard(prefix, lambda: obstore.list(self._store, prefix=prefix or None)):
-            for entry in page:
-                yield str(entry["path"])
+        with self._guarded(prefix):
+            for page in obstore.list(self._store, prefix=prefix or None):
+                for entry in page:
+                    yield str(entry["path"])
 
     def delete(self, key: str) -> None:
         """Remove one object; harmless if there is none."""
+        with self._guarded(key), suppress(FileNotFoundError):
+            obstore.delete(self._store, key)
 
-        def remove() -> None:
-            try:
-                obstore.delete(self._store, key)
-            except FileNotFoundError:
-                return
-
-        self._guard(key, remove)
-
-    def close(self) -> None:
-        """End the threads; requests under way finish first."""
-        self._pool.shutdown()
-
-    def _spread(self, call: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-        results: list[T] = []
-        for start in range(0, len(items), _BATCH):
-            results.extend(self._pool.map(call, items[start : start + _BATCH]))
-        return results
-
-    def _guard(self, key: str, call: Callable[[], T]) -> T:
+    @contextmanager
+    def _guarded(self, key: str) -> Iterator[None]:
         try:
-            return call()
+            yield
         except (BaseError, OSError) as error:
             raise ObjectStoreUnavailable(f"object {self._name}/{key}: {_first_line(error)}") from error
+
+
+def _side_by_side(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> list[R]:
+    """
+    Make the calls, _CONCURRENCY at a time; return their results in order, or raise the first error.
+
+    Runs an event loop of its own, so not from within one.
+    """
+
+    async def all_of_them() -> list[R | BaseException]:
+        places = asyncio.Semaphore(_CONCURRENCY)
+
+        async def one(item: T) -> R:
+            async with places:
+                return await call(item)
+
+        return await asyncio.gather(*map(one, items), return_exceptions=True)
+
+    results: list[R] = []
+    for result in asyncio.run(all_of_them()) if items else []:
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
 
 
 def open_store(address: ObjectsAddress, bucket: str) -> ObjectStore:

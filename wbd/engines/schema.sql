@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS entity_head (
     INDEX idx_shard_updated (shard, updated_at, entity_id)
 );
 
--- One row a revision, written once. snapshot_key holds the content hash, so two writers that race for one revision
+-- One row a revision, written once. snapshot_key holds a hash of its object, so two writers that race for one revision
 -- number never overwrite each other's object. sitelink_id is the hash of the revision's sitelinks, NULL if none.
 CREATE TABLE IF NOT EXISTS entity_revisions (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -136,7 +136,6 @@ class IdClient:
             except hiredis.HiredisError as error:
                 raise self._unavailable(f"not an id server: {error}") from error
             except TimeoutError:
-                link.close()
                 # What went wrong before the time ran out says more.
                 problem = problem or "timed out; it does not answer"
             except OSError as error:

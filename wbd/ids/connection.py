@@ -78,7 +78,8 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
         self._plans = server.plans
         self._reader = hiredis.Reader()
-        # The last bytes of an incomplete command, and how much of it has come.
+        # The last bytes of an incomplete command, and how much of it has come; counted here, since hiredis has no word
+        # for "in the middle of a command" (has_data() is false when it has read a header to its end).
         self._tail = b""
         self._incomplete_bytes = 0
         self._todo: deque[tuple[Command, int]] = deque()
@@ -175,22 +176,20 @@ class Connection(asyncio.Protocol):
             seen = self._tail + data
             resp.refuse_huge_arrays(seen)
             reader.feed(data)
-            last, times = None, 0
+            was_incomplete = self._incomplete_bytes
+            self._incomplete_bytes += len(data)
+            last, times, size = None, 0, 0
             while (read := reader.gets()) is not False:
                 if read == last:
                     times += 1
                     plan[-1] = (plan[-1][0], times)
                 else:
                     plan.append((parser.command(read), 1))
-                    last, times = read, 1
-            was_incomplete = self._incomplete_bytes
-            if not reader.has_data():
-                self._incomplete_bytes, self._tail = 0, b""
-                if not was_incomplete:
-                    self._plans.add(data, tuple(plan))
-            else:
-                self._incomplete_bytes = 1 if plan else was_incomplete + len(data)
-                self._tail = seen[-resp.OVERLAP_BYTES :]
+                    last, times, size = read, 1, resp.command_bytes(read)
+                self._incomplete_bytes -= size
+            self._tail = seen[-resp.OVERLAP_BYTES :] if self._incomplete_bytes else b""
+            if not self._incomplete_bytes and not was_incomplete:
+                self._plans.add(data, tuple(plan))
             if self._incomplete_bytes > resp.COMMAND_BYTES_MAX:
                 raise resp.ProtocolError(f"command over {resp.COMMAND_BYTES_MAX} bytes")
         except (hiredis.ProtocolError, resp.ProtocolError) as error:

@@ -32,6 +32,14 @@ def refuse_huge_arrays(data: bytes) -> None:
         raise ProtocolError("invalid multibulk length")
 
 
+def command_bytes(parts: Sequence[bytes]) -> int:
+    """Return the length of a command as it came; RESP has one spelling for each."""
+    size = len(str(len(parts))) + 3
+    for part in parts:
+        size += len(part) + len(str(len(part))) + 5
+    return size
+
+
 def integer(number: int) -> bytes:
     return b":%d\r\n" % number
 

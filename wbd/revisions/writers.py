@@ -17,8 +17,8 @@ from typing import Any
 
 from wbd.revisions.snapshot import Entity
 
-# Parsed JSON takes five to ten times its bytes, so this is about 100 MiB of memory.
-_WAITING_BYTES = 16 * 1024 * 1024
+# Parsed JSON takes five to ten times its bytes, so this is about 60 MiB of memory.
+_WAITING_BYTES = 8 * 1024 * 1024
 _BATCH_ENTITIES = 100
 _BATCH_BYTES = 1024 * 1024
 _TICK_S = 0.1

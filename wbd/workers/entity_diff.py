@@ -141,7 +141,6 @@ class EntityDiffWorker:
             if self._leases is not None and self._leases.held:
                 self._leases.release(self._feed.positions(held.head for held in self._held_back.values()))
         finally:
-            self._objects.close()
             self._db.close()
 
     def health(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Schedule: continuous
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +34,9 @@ _POLL_S = 1.0
 _LOOK_S = 15.0
 # A worker that stands by asks for the address this often: the longest gap when the other one is killed.
 _STANDBY_S = 0.25
-# Of the drain time: how long clients get to read their last replies; the rest is for giving ids back.
+# Of the drain time of 5 s: how long clients get to read their last replies, and how long giving ids back may take.
 _CLIENTS_DRAIN_S = 1.5
+_GIVE_BACK_S = 3.0
 
 
 class IdGeneratorWorker:
@@ -91,16 +93,12 @@ class IdGeneratorWorker:
     def stop(self) -> None:
         """Answer what has been asked, then give the ids that are left back to the table."""
         self._server.stop(_CLIENTS_DRAIN_S)
-        try:
-            # A database that was away a moment ago would only hold the end up; the ids become a gap.
-            given, lost = self._refiller.give_back() if self._database_error is None else (0, 0)
-            if self._run is not None:
-                self._run.log.info("ids given back", given_back=given, lost=lost)
-        except WbdError as error:
-            if self._run is not None:
-                self._run.log.warning("ids not given back; they become a gap", error=str(error))
-        finally:
-            self._db.close()
+        # In a thread, so that a database that takes the connection and says nothing cannot hold up the end.
+        giving = threading.Thread(target=self._give_back, name="give-back", daemon=True)
+        giving.start()
+        giving.join(_GIVE_BACK_S)
+        if giving.is_alive() and self._run is not None:
+            self._run.log.warning("ids not given back in time; they become a gap", within_s=_GIVE_BACK_S)
 
     def health(self) -> dict[str, Any]:
         """Return the documents' fields: last reservation, current ranges, cache statistics; and who is served."""
@@ -128,6 +126,20 @@ class IdGeneratorWorker:
             return False
         run.log.info("serving", socket=str(self._address.path))
         return True
+
+    def _give_back(self) -> None:
+        """Return the unused ids; those that do not get through are never used, and become a gap."""
+        outcome: dict[str, Any] = {}
+        try:
+            # A database that was away a moment ago is not waited for again.
+            if self._database_error is None:
+                outcome["given_back"], outcome["gap"] = self._refiller.give_back()
+        except WbdError as error:
+            outcome["error"] = str(error)
+        finally:
+            self._db.close()
+        if self._run is not None:
+            self._run.log.info("unused ids", **outcome)
 
     def _supply(self, run: Run) -> list[WbdError]:
         """Refill what is low, look at the table now and then; return what went wrong."""
@@ -188,7 +200,7 @@ def build(settings: Settings) -> IdGeneratorWorker:
         EntityType.ENTITYSCHEMA: settings.id_floor_entityschema,
     }
     return IdGeneratorWorker(
-        # Short timeouts: giving ids back at the end must fit into drain_s, after what the clients may take of it.
+        # Short timeouts: nobody waits for an answer but the supply, which a hung server must not hold up.
         Database(settings.database_address(), max_connections=2, connect_timeout_s=2, read_timeout_s=3),
         SocketFile(settings.ids_socket_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
         floors=floors,

@@ -1,0 +1,51 @@
+"""The demonstration adds up, and takes itself down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from wbd.settings import environment_with
+
+
+def demo(*words: str) -> tuple[int, dict[str, object], str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "wbd", "demo", "--json", *words],
+        env=environment_with(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
+
+
+def test_the_demonstration_exits_0_when_everything_adds_up_and_leaves_nothing_behind() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("wbd-demo-*"))
+    code, report, complaint = demo("--entities", "60", "--edits", "60")
+    assert code == 0, complaint
+    assert report["wrong"] == []
+    assert (report["entities"], report["revisions"], report["diffs"]) == (60, 120, 120)
+    assert report["id_duplicates"] == 0
+    assert report["triples_now"] == report["triples_added"] - report["triples_removed"]  # type: ignore[operator]
+    assert set(Path(tempfile.gettempdir()).glob("wbd-demo-*")) == before
+
+
+def test_the_demonstration_takes_a_real_dump() -> None:
+    corpus = os.environ.get("WBD_CORPUS")
+    if not corpus:
+        pytest.skip("WBD_CORPUS is not set")
+    code, report, complaint = demo("--dump", str(Path(corpus) / "dump" / "wikidata-50-lines.json.gz"))
+    assert code == 0, complaint
+    assert (report["entities"], report["revisions"], report["rejected"]) == (49, 49, 0)
+
+
+def test_a_dump_that_is_not_there_is_a_clear_error() -> None:
+    code, _, complaint = demo("--dump", "no-such-file.json")
+    assert code == 2
+    assert "no-such-file.json: no such file" in complaint
