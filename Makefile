@@ -3,8 +3,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DUMP ?=
 ENTITIES ?= 500
+BENCHES := pipeline setdiff
+NATIVE := $(shell find wbd -name '*.[ch]')
+SANITIZED := build/sanitized
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test check format bench engines clean
+.PHONY: demo up down test native-sanitize check format bench engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -16,7 +20,15 @@ down: $(VENV)/.installed  ## stop the group
 	$(VENV)/bin/wbd down
 
 test: $(VENV)/.installed engines  ## every test, on real engines
+	scripts/install-s3-server.sh
 	$(PY) -m pytest
+
+native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built under ASan and UBSan
+	mkdir -p $(SANITIZED)
+	$(CC) -shared -fPIC -std=c11 $(SANITIZE) -isystem $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	    wbd/rdf/_setdiff.c wbd/rdf/setdiff.c -o $(SANITIZED)/_setdiff.so
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WBD_NATIVE_DIR=$(SANITIZED) $(PY) -m pytest tests/native
 
 check: $(VENV)/.installed  ## style, types, import layers
 	$(VENV)/bin/ruff check .
@@ -30,13 +42,13 @@ format: $(VENV)/.installed  ## put files into the house's format
 	$(VENV)/bin/ruff format --quiet .
 
 bench: $(VENV)/.installed engines  ## measure, beside rivals
-	for bench in bench/*.py; do $(PY) $$bench || exit 1; done
+	for bench in $(BENCHES); do $(PY) -m bench.$$bench || exit 1; done
 
 engines: $(VENV)/.installed
 	scripts/install-packages.sh
 	$(PY) -m wbd.stack.fetch
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
 	scripts/install-packages.sh python
 	test -x $(PY) || python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'

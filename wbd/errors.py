@@ -15,7 +15,7 @@ WbdError
 │   ├── BadEntity               malformed entity; .place is its JSON path
 │   ├── BadInput                malformed file, line or request; .place says where
 │   ├── DatabaseError           the server refused the statement
-│   ├── ObjectExists            a write-once key holds other bytes
+│   ├── RangeRefused            no id can be reserved safely from a row of id_ranges
 │   ├── EventTooLarge           an event is over the topic's limit
 │   └── GraphTooHard            canonicalization passed its work limit
 └── LeaseLost                   somebody else owns the work now; drop it
@@ -116,8 +116,8 @@ class DatabaseError(PermanentError):
         self.errno = errno
 
 
-class ObjectExists(PermanentError):
-    """A write-once key already holds other bytes."""
+class RangeRefused(PermanentError):
+    """A row of id_ranges from which nothing can be reserved safely until an operator has looked at it."""
 
 
 class EventTooLarge(PermanentError):

@@ -88,11 +88,18 @@ def _octal(value: object) -> object:
     return int(value, 8) if isinstance(value, str) and re.fullmatch(r"0?o?[0-7]{3,4}", value) else value
 
 
+def _spans(value: str) -> str:
+    if not re.fullmatch(r"(\s*\d{1,19}(\s*-\s*\d{1,19})?\s*(,|$))*", value):
+        raise ValueError("allowed: numbers and spans separated by commas, such as 1-1000, 4115189")
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Cron = Annotated[str, AfterValidator(_cron)]
 Topic = Annotated[str, AfterValidator(_topic)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Iri = Annotated[str, AfterValidator(_iri)]
+Spans = Annotated[str, AfterValidator(_spans)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 Mode = Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -23,11 +23,23 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wbd.errors import ConfigError
-from wbd.setting_types import Brokers, Bucket, Cron, DatabaseAddress, Iri, Mode, ObjectsAddress, Port, Seconds, Topic
+from wbd.setting_types import (
+    Brokers,
+    Bucket,
+    Cron,
+    DatabaseAddress,
+    Iri,
+    Mode,
+    ObjectsAddress,
+    Port,
+    Seconds,
+    Spans,
+    Topic,
+)
 
 DEFAULT_FILE = Path("/etc/wbd/wbd.env")
-# Variables with our prefix that are not settings of the product: where the file is, and where tests find their input.
-_NOT_SETTINGS = frozenset({"wbd_settings_file", "wbd_corpus"})
+# Variables with our prefix that are not settings of the product: where the file is, what tests and the build read.
+_NOT_SETTINGS = frozenset({"wbd_settings_file", "wbd_corpus", "wbd_native_dir", "wbd_no_extensions"})
 # A Unix socket's path is at most 107 bytes and a NUL; the longest name below run/ takes 40.
 _STATE_DIR_BYTES = 107 - 40
 
@@ -119,10 +131,18 @@ class Settings(BaseSettings):
     ids_max_count: int = Field(10_000, ge=1, le=1_000_000, description="ids that one command may take")
     ids_wait_s: Seconds = Field(5.0, description="how long a command waits for a refill before the error")
     id_range_size_max: int = Field(1_000_000, ge=1, le=10**9, description="bound of the adaptive range size")
+    id_range_size_min: int = Field(1000, ge=1, le=10**9, description="smallest range that is reserved ahead")
     id_floor_item: int = Field(1, ge=1, le=2**63 - 1, description="first item id to give out")
     id_floor_property: int = Field(1, ge=1, le=2**63 - 1, description="first property id to give out")
     id_floor_lexeme: int = Field(1, ge=1, le=2**63 - 1, description="first lexeme id to give out")
     id_floor_entityschema: int = Field(1, ge=1, le=2**63 - 1, description="first entity schema id to give out")
+
+    id_reserved_item: Spans = Field("", description="item ids never given out, such as 1-1000, 4115189")
+    id_reserved_property: Spans = Field("", description="property ids never given out, such as 1-1000, 4115189")
+    id_reserved_lexeme: Spans = Field("", description="lexeme ids never given out, such as 1-1000, 4115189")
+    id_reserved_entityschema: Spans = Field(
+        "", description="entity schema ids never given out, such as 1-1000, 4115189"
+    )
 
     # Entity diff
     entity_diff_enabled: bool = Field(True, description="run the entity diff worker")

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from wbd.errors import PermanentError
+from wbd.errors import PermanentError, RangeRefused
 from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool, Lane
-from wbd.ids.ranges import RangeRefused, RangeRow, next_range
+from wbd.ids.ranges import RangeRow, next_range
 from wbd.ids.refill import RANGE_LASTS_S, SizeBounds, low_mark, next_size
 
 ITEM = EntityType.ITEM

@@ -6,6 +6,8 @@
     RANGE type count    first and last number of consecutive ids
     INFO, PING, ECHO    state of the server, signs of life
     HELLO, CLIENT, COMMAND, CONFIG, SELECT, QUIT   what Redis clients say when they come and go
+
+Names of commands and types are read in any case. A command that makes no sense takes no id.
 """
 
 from __future__ import annotations

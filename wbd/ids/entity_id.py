@@ -118,9 +118,7 @@ def parse_type(text: str, *, place: str = "") -> EntityType:
     try:
         return EntityType(text.lower())
     except (ValueError, AttributeError):
-        raise BadInput(
-            f"unknown entity type {_shown(text)}; there are: {', '.join(EntityType)}", place
-        ) from None
+        raise BadInput(f"unknown entity type {_shown(text)}; there are: {', '.join(EntityType)}", place) from None
 
 
 def _check_number(number: int, what: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wbd.engines.mysql import Database, Transaction
-from wbd.errors import BadInput, PermanentError, RangeContention
+from wbd.errors import BadInput, RangeContention, RangeRefused
 from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.id_range import IdRange
 
@@ -27,10 +27,6 @@ FIRST_RANGE = (1, 1000, 1, 1000)
 _ATTEMPTS = 20
 # The wait after a lost race grows to this; with it, dozens of hosts on one row get through within 20 attempts.
 _LOST_RACE_WAIT_MAX_S = 0.2
-
-
-class RangeRefused(PermanentError):
-    """A row of id_ranges from which nothing can be reserved safely until an operator has looked at it."""
 
 
 @dataclass(frozen=True, slots=True)

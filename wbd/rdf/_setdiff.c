@@ -8,8 +8,8 @@
 
 #include "setdiff.h"
 
-/* Texts up to this size, both together, take about 50 microseconds: less than a thread may wait for
- * the GIL again. */
+/* Two texts of up to this size, both together, take about 30 microseconds. A thread that gives the
+ * GIL away may wait for it far longer. */
 #define KEEP_GIL_BYTES 65536
 
 typedef struct {

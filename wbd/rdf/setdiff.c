@@ -27,10 +27,21 @@ _Static_assert(sizeof(slot) == 8 && offsetof(slot, place_plus_1) == 4,
 _Static_assert(SETDIFF_MAX_LINES <= UINT64_C(1) << 31,
                "a place fits 32 bits, and so does a slot's number");
 _Static_assert(sizeof(size_t) == 8, "sizes of tables are computed without looking for overflow");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the hash masks and shifts loaded words");
+
+/* The hash of a line is a polynomial over the integers modulo the prime 2^61 - 1, at a random
+ * point: its coefficients are the size of the line and then its bytes, 7 at a time. Two different
+ * lines of n bytes are two different polynomials, which meet at no more than n / 7 + 2 of all
+ * points, whoever chose the lines; SipHash has no such proof, and took three times as long here. */
+#define PRIME ((UINT64_C(1) << 61) - 1)
+
+enum { WORD_BYTES = 7, WORDS_AT_ONCE = 4 };
+
+__extension__ typedef unsigned __int128 wide;
 
 /* What the hash needs of the seed: its point and the point's powers, and bits to spread with. */
 typedef struct {
-    uint64_t powers[4];
+    uint64_t powers[WORDS_AT_ONCE];
     uint64_t mask;
 } hash_key;
 
@@ -42,23 +53,13 @@ typedef struct {
     hash_key key;
 } table;
 
-/* The hash of a line is a polynomial over the integers modulo the prime 2^61 - 1, at a random
- * point: its coefficients are the size of the line and then its bytes, 7 at a time. Two different
- * lines of n bytes are two different polynomials, which meet at no more than n / 7 + 2 of all
- * points, whoever chose the lines; SipHash has no such proof and took five times as long here. */
-#define PRIME ((UINT64_C(1) << 61) - 1)
-
-enum { WORD_BYTES = 7, WORDS_AT_ONCE = 4 };
-
-__extension__ typedef unsigned __int128 wide;
-
 /* Return a number below 2^61 + 8 that is congruent to a sum below 2^124. */
 static uint64_t folded(wide sum) {
     const uint64_t once = ((uint64_t)sum & PRIME) + (uint64_t)(sum >> 61);
     return (once & PRIME) + (once >> 61);
 }
 
-/* Return 7 bytes of 8 readable ones, in the machine's order. */
+/* Return the first 7 of 8 readable bytes. */
 static uint64_t word_at(const uint8_t *bytes) {
     uint64_t word;
     memcpy(&word, bytes, sizeof word);
@@ -94,8 +95,9 @@ static uint64_t hash_of(const hash_key *key, setdiff_span line) {
     uint64_t h = line.size_bytes;
     for (; left > WORDS_AT_ONCE * WORD_BYTES; left -= WORDS_AT_ONCE * WORD_BYTES) {
         /* Four steps of Horner's rule in one: the products do not wait for each other. */
-        h = folded((wide)h * k[3] + (wide)word_at(next) * k[2] + (wide)word_at(next + 7) * k[1] +
-                   (wide)word_at(next + 14) * k[0] + word_at(next + 21));
+        h = folded((wide)h * k[3] + (wide)word_at(next) * k[2] +
+                   (wide)word_at(next + WORD_BYTES) * k[1] +
+                   (wide)word_at(next + 2 * WORD_BYTES) * k[0] + word_at(next + 3 * WORD_BYTES));
         next += WORDS_AT_ONCE * WORD_BYTES;
     }
     for (; left > WORD_BYTES; left -= WORD_BYTES, next += WORD_BYTES) {
@@ -110,6 +112,11 @@ static uint64_t hash_of(const hash_key *key, setdiff_span line) {
     h ^= h >> 32;
     h *= UINT64_C(0xd6e8feb86659fd93);
     return h ^ h >> 32;
+}
+
+uint64_t setdiff_hash(setdiff_seed seed, setdiff_span line) {
+    const hash_key key = key_of(seed);
+    return hash_of(&key, line);
 }
 
 /* Take the next line off a text; false when there is none. */
@@ -287,29 +294,20 @@ setdiff_status setdiff_compute(setdiff_span old_text, setdiff_span new_text, set
     table t = {.key = key_of(seed)};
     setdiff_status status = SETDIFF_NO_MEMORY;
     *result = (setdiff_result){0};
-    /* Triples of Wikidata are 80 to 200 bytes long; a table for lines of 256 seldom grows more than
-     * twice. */
+    /* Triples of Wikidata are 140 bytes long on average; with room for one in 128 bytes the table
+     * of a graph and its next version seldom grows. */
     size_t capacity = 16;
     while (capacity < old_text.size_bytes / 128 && capacity < SETDIFF_MAX_LINES) {
         capacity *= 2;
     }
-    if (!resize(&t, capacity)) {
-        goto fail;
-    }
-    if ((status = read_text(&t, old_text, IN_OLD)) != SETDIFF_OK ||
+    if (!resize(&t, capacity) || (status = read_text(&t, old_text, IN_OLD)) != SETDIFF_OK ||
         (status = read_text(&t, new_text, IN_NEW)) != SETDIFF_OK ||
         (status = collect(&t, IN_NEW, &result->added)) != SETDIFF_OK ||
         (status = collect(&t, IN_OLD, &result->removed)) != SETDIFF_OK) {
-        goto fail;
+        setdiff_free(result);
     }
     free(t.entries);
     free(t.slots);
-    return SETDIFF_OK;
-
-fail:
-    free(t.entries);
-    free(t.slots);
-    setdiff_free(result);
     return status;
 }
 

@@ -8,11 +8,11 @@
  *
  * Nothing is copied: the table below and the result point into the texts.
  *
- *     slots    8 bytes each, a power of two of them, at most half in use, probed one after the
- * other 0..3   the upper half of the line's hash 4..7   1 + place of the line's entry; 0 is a free
- * slot
+ *     slots, 8 bytes each: a power of two of them, at most half in use, probed in sequence
+ *       0..3   the upper half of the line's hash
+ *       4..7   1 + place of the line's entry; 0 is a free slot
  *
- *     entries  24 bytes each, one a distinct line of either text, in order of first appearance
+ *     entries, 24 bytes each: a distinct line of either text, in order of first appearance
  *       0..7   start of the line, in a text
  *       8..15  its size without the '\n'
  *       16..19 the lower half of its hash; the slot is searched from here on
@@ -20,18 +20,18 @@
  *
  * Invariants
  *   1. Every entry has exactly one slot, and no two entries have the same bytes.
- *   2. The number of slots is at least twice the number of entries, so a search meets a free slot.
- *   3. Two lines are taken for one only after all of their bytes were compared: a weak hash costs
- * time, never a line.
+ *   2. There are at least twice as many slots as entries, so a search meets a free slot.
+ *   3. Two lines are taken for one only after all of their bytes were compared: a weak hash
+ *      costs time, never a line.
  *   4. On any status but SETDIFF_OK the result is empty and nothing is left allocated.
- *   5. No access outside the texts and the table, even if somebody changes the texts meanwhile; the
- * result is then that of no particular text.
+ *   5. No access outside the texts and the table, even if somebody changes the texts meanwhile;
+ *      the result is then that of no particular text.
  *
  * Cost: every line is read once to find its end, and once more to hash it or, where it follows the
- * same line as in the other text, to compare it. O(n) expected for any input that was written
- * without knowledge of the seed, plus O(d log d) comparisons to order d different lines. Memory: at
- * most 112 bytes a distinct line of either text (48 in entries, 64 in slots, both just after they
- * were doubled; while one is doubled its last half is there too), then 32 a different line.
+ * same line as in the other text, to compare it. O(n) expected for any texts that were written
+ * without knowledge of the seed, plus O(d log d) comparisons to order the d different lines.
+ * Memory: 40 to 80 bytes a distinct line of either text, 96 while the table doubles; not less than
+ * a third to two thirds of the old text's size; and 32 bytes a different line.
  */
 #ifndef WBD_RDF_SETDIFF_H
 #define WBD_RDF_SETDIFF_H
@@ -90,8 +90,7 @@ void setdiff_write(const setdiff_lines *lines, uint8_t *target);
 /* Free what a result owns and make it empty; harmless on an empty one. */
 void setdiff_free(setdiff_result *result);
 
-/* SipHash-1-3 (Aumasson and Bernstein, 2012) of the bytes; here for tests against another
- * implementation. */
-uint64_t setdiff_hash(setdiff_seed seed, setdiff_span bytes);
+/* The hash of a line, which is not empty; here for tests of it. */
+uint64_t setdiff_hash(setdiff_seed seed, setdiff_span line);
 
 #endif

@@ -17,7 +17,7 @@ from typing import Any
 from wbd.engines.mysql import Database
 from wbd.errors import DependencyUnavailable, WbdError
 from wbd.ids.entity_id import EntityType
-from wbd.ids.id_range import IdRange
+from wbd.ids.id_range import IdRange, parse_reserved
 from wbd.ids.pool import IdPool
 from wbd.ids.ranges import RangeTable
 from wbd.ids.refill import Refiller, SizeBounds
@@ -199,12 +199,19 @@ def build(settings: Settings) -> IdGeneratorWorker:
         EntityType.LEXEME: settings.id_floor_lexeme,
         EntityType.ENTITYSCHEMA: settings.id_floor_entityschema,
     }
+    reserved = [
+        *parse_reserved(EntityType.ITEM, settings.id_reserved_item),
+        *parse_reserved(EntityType.PROPERTY, settings.id_reserved_property),
+        *parse_reserved(EntityType.LEXEME, settings.id_reserved_lexeme),
+        *parse_reserved(EntityType.ENTITYSCHEMA, settings.id_reserved_entityschema),
+    ]
     return IdGeneratorWorker(
         # Short timeouts: nobody waits for an answer but the supply, which a hung server must not hold up.
         Database(settings.database_address(), max_connections=2, connect_timeout_s=2, read_timeout_s=3),
         SocketFile(settings.ids_socket_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
         floors=floors,
-        bounds=SizeBounds(max_size=settings.id_range_size_max),
+        reserved=reserved,
+        bounds=SizeBounds(settings.id_range_size_min, settings.id_range_size_max),
         limits=ServerLimits(
             clients_max=settings.ids_max_clients, count_max=settings.ids_max_count, wait_s=settings.ids_wait_s
         ),

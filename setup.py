@@ -1,0 +1,36 @@
+"""The native code; everything else about the package is in pyproject.toml.
+
+Warnings are errors where CI is set. WBD_NO_EXTENSIONS=1 builds without a compiler: the Python twins do the work then.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+
+from setuptools import Extension, setup
+
+FLAGS = [
+    "-std=c11",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wshadow",
+    # Python's own headers do not pass -Wconversion; as a system's they need not.
+    "-isystem",
+    sysconfig.get_path("include"),
+]
+if os.environ.get("CI", "").lower() in ("1", "true"):
+    FLAGS.append("-Werror")
+
+EXTENSIONS = [
+    Extension(
+        "wbd.rdf._setdiff",
+        sources=["wbd/rdf/_setdiff.c", "wbd/rdf/setdiff.c"],
+        depends=["wbd/rdf/setdiff.h"],
+        extra_compile_args=FLAGS,
+    ),
+]
+
+setup(ext_modules=[] if os.environ.get("WBD_NO_EXTENSIONS") else EXTENSIONS)

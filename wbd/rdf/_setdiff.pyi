@@ -1,0 +1,3 @@
+from typing_extensions import Buffer
+
+def difference(old: Buffer, new: Buffer, /) -> tuple[bytes, bytes]: ...
