@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import without
 from tests.native.conftest import SOURCES, Compile, run
 
 DRIVER = Path(__file__).with_name("setdiff_test.c")
@@ -22,6 +23,8 @@ def driver(compile_c: Compile) -> Path:
 
 def check(program: Path, *arguments: str, stdin: str | None = None) -> str:
     done = run([str(program), *arguments], stdin=stdin)
+    if "unexpected memory mapping" in done.stderr:
+        without("ThreadSanitizer does not run on this kernel (sysctl vm.mmap_rnd_bits is above 28)")
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
 

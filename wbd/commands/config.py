@@ -7,9 +7,9 @@ import sys
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
+from wbd.commands.terminal import print_table
 from wbd.settings import Settings, load, shown
 
 
@@ -30,7 +30,7 @@ def config(args: argparse.Namespace) -> int:
     for row in rows:
         meaning = Settings.model_fields[row["name"]].description or ""
         table.add_row(row["name"], row["value"], row["origin"], meaning)
-    Console(highlight=False).print(table)
+    print_table(table)
     return 0
 
 

@@ -10,10 +10,10 @@ from subprocess import PIPE, run
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from wbd.commands.group import echo
+from wbd.commands.terminal import print_table
 from wbd.demo import run as demo_run
 from wbd.demo.run import DemoReport
 from wbd.errors import BadInput, DependencyUnavailable
@@ -62,7 +62,7 @@ def demo(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        Console(highlight=False).print(_table(report))
+        print_table(_table(report))
         for problem in report.wrong:
             echo(f"wrong: {problem}")
         echo("everything adds up" if not report.wrong else f"{len(report.wrong)} things do not add up")

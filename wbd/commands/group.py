@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from wbd.api.gather import worker_health
+from wbd.commands.terminal import print_table
 from wbd.errors import ConfigError
 from wbd.runtime.group import WORKERS, worker_spec
 from wbd.settings import Settings, load
@@ -93,7 +93,7 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         _write_json({"running": True, "ok": well, "state_dir": str(settings.state_dir), "processes": rows})
     else:
-        Console(highlight=False).print(_table(rows))
+        print_table(_table(rows))
     return 0 if well else 1
 
 

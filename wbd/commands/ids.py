@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 
 from wbd.api.gather import worker_health
+from wbd.errors import IdsUnavailable
 from wbd.ids.client import IdClient
 from wbd.ids.entity_id import EntityType
+from wbd.runtime.health import processes
 from wbd.settings import load
 
 _TYPES = ", ".join(EntityType)
@@ -19,6 +21,8 @@ _TYPES = ", ".join(EntityType)
 def take(args: argparse.Namespace) -> int:
     """Print new ids, one a line."""
     settings = load().settings
+    if not processes(settings.run_dir, "id_generation"):
+        raise IdsUnavailable("no id_generation worker runs on this host; start the group with: wbd up")
     left = args.count
     taken: list[str] = []
     with IdClient(settings.ids_socket_path, timeout_s=settings.ids_wait_s + 5.0) as client:
@@ -49,7 +53,7 @@ def add_arguments(commands: Any) -> None:
     taker = actions.add_parser(
         "take", help="take new ids; each is given once", epilog="examples: wbd ids take item -n 5 | wbd ids take lexeme"
     )
-    taker.add_argument("type", choices=list(EntityType), metavar="TYPE", help=_TYPES)
+    taker.add_argument("type", choices=[kind.value for kind in EntityType], metavar="TYPE", help=_TYPES)
     taker.add_argument("-n", "--count", type=_positive, default=1, help="how many (default 1)")
     taker.add_argument("--json", action="store_true", help="one JSON array")
     taker.set_defaults(run=take)

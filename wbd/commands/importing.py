@@ -19,6 +19,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from wbd.commands.terminal import print_table
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
 from wbd.revisions.importer import ImportReport, import_files
@@ -199,7 +200,7 @@ def _print_report(report: ImportReport) -> None:
         f"{report.seconds:.1f} s",
         f"{report.read / seconds:,.0f}",
     )
-    Console(highlight=False).print(table)
+    print_table(table)
     for path in report.rejected_files:
         sys.stdout.write(f"rejected lines, with reasons: {path}\n")
 
