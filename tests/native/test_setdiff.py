@@ -17,6 +17,7 @@ from tests.native.conftest import NATIVE_DIR, SOURCES, Compile
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadInput
 from wbd.rdf import setdiff
+from wbd.rdf.diff import diff_lines, diff_ntriples
 from wbd.rdf.setdiff import difference_twin
 
 Difference = Callable[[Any, Any], tuple[bytes, bytes]]
@@ -57,6 +58,7 @@ def test_c_and_python_return_the_same_for_graphs_in_any_order(old: list[str], ne
     random.shuffle(shared)
     before, after = ("".join(f"{line}\n" for line in side).encode() for side in (shared, new))
     assert native()(before, after) == difference_twin(before, after)
+    assert diff_ntriples(before, after) == diff_lines(shared, new)
 
 
 @settings(deadline=None, max_examples=100)

@@ -24,7 +24,8 @@ def driver(compile_c: Compile) -> Path:
 def check(program: Path, *arguments: str, stdin: str | None = None) -> str:
     done = run([str(program), *arguments], stdin=stdin)
     if "unexpected memory mapping" in done.stderr:
-        without("ThreadSanitizer does not run on this kernel (sysctl vm.mmap_rnd_bits is above 28)")
+        # The kernel's choice, not a missing part of the machine, so CI may skip it too.
+        pytest.skip("ThreadSanitizer does not run on this kernel (sysctl vm.mmap_rnd_bits is above 28)")
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
 

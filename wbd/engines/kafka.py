@@ -21,6 +21,11 @@ from wbd.errors import BrokerUnavailable, EventTooLarge
 # Turtle of the largest Wikidata items is about 5 MB; the topics that wbd creates take this much a message.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _ADMIN_TIMEOUT_S = 15.0
+_GIVEN_UP = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+# The runtime reports what the calls below return; the client's own lines would be plain text.
+_SILENT = logging.getLogger("wbd.librdkafka")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +56,22 @@ class EventProducer:
         """
         Send *events* in order and wait until each is acknowledged by all in-sync replicas or has failed.
 
+        What follows a refused event of its key is not sent, since it may build on it.
+
         Returns:
             One entry an event: None when the broker has it, else EventTooLarge (permanent) or BrokerUnavailable
             (the event may or may not have been written; publish it again).
         """
         producer = self._open()
-        outcome: list[Exception | None] = [BrokerUnavailable("kafka: no acknowledgement")] * len(events)
+        outcome: list[Exception | None] = [BrokerUnavailable(f"kafka {self._brokers}: event not sent")] * len(events)
+        end_mono_s = time.monotonic() + self._delivery_timeout_s
 
         def record(position: int, error: KafkaError | None) -> None:
             outcome[position] = None if error is None else self._failure(events[position], error)
 
+        refused: set[tuple[str, str]] = set()
         for position, event in enumerate(events):
-            while True:
+            while (event.topic, event.key) not in refused:
                 try:
                     producer.produce(
                         event.topic,
@@ -72,14 +81,16 @@ class EventProducer:
                     )
                     break
                 except BufferError:
+                    if time.monotonic() >= end_mono_s:
+                        break
                     producer.poll(0.1)
                 except KafkaException as error:
                     record(position, error.args[0])
-                    break
+                    refused.add((event.topic, event.key))
             producer.poll(0)
-        waiting = producer.flush(self._delivery_timeout_s + 5.0)
+        waiting = producer.flush(max(0.1, end_mono_s - time.monotonic()))
         if waiting or any(isinstance(error, BrokerUnavailable) for error in outcome):
-            # An idempotent producer that gave a message up may refuse the next; a new one starts clean.
+            # Gives up all that is left at once. An idempotent producer may refuse what comes after; a new one does not.
             producer.purge()
             producer.flush(1.0)
             self._producer = None
@@ -102,16 +113,16 @@ class EventProducer:
                     "client.id": self._client_id,
                     "acks": "all",
                     "enable.idempotence": True,
-                    # A message that is given up must not be overtaken by the next one of its key.
+                    # A message that is refused must not be overtaken by the next one of its key, ...
                     "enable.gapless.guarantee": True,
+                    # ... nor one that timed out, which that guarantee leaves out: publish() gives up, never the client.
+                    "delivery.timeout.ms": 0,
                     "compression.type": "zstd",
                     "linger.ms": 5,
                     "message.max.bytes": MAX_MESSAGE_BYTES,
                     "queue.buffering.max.kbytes": 256 * 1024,
-                    "delivery.timeout.ms": int(self._delivery_timeout_s * 1000),
                     "socket.timeout.ms": 10_000,
-                    # The runtime reports what publish() returns; the client's own lines would be plain text.
-                    "logger": _silent(),
+                    "logger": _SILENT,
                 }
             )
         return self._producer
@@ -122,7 +133,8 @@ class EventProducer:
                 f"event {event.key}: {len(event.value)} bytes, over the limit of topic {event.topic} "
                 f"or of {MAX_MESSAGE_BYTES}"
             )
-        return BrokerUnavailable(f"kafka {self._brokers}: {event.topic}: {error.str()}")
+        why = f"not acknowledged within {self._delivery_timeout_s:.0f} s" if error.code() in _GIVEN_UP else error.str()
+        return BrokerUnavailable(f"kafka {self._brokers}: {event.topic}: {why}")
 
 
 class Topics:
@@ -130,7 +142,7 @@ class Topics:
 
     def __init__(self, brokers: str) -> None:
         self._brokers = brokers
-        self._admin = AdminClient({"bootstrap.servers": brokers, "logger": _silent()})
+        self._admin = AdminClient({"bootstrap.servers": brokers, "logger": _SILENT})
 
     def names(self) -> dict[str, int]:
         """Return every topic with its number of partitions. Raises BrokerUnavailable."""
@@ -194,7 +206,7 @@ def read_topic(
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
-            "logger": _silent(),
+            "logger": _SILENT,
         }
     )
     try:
@@ -224,7 +236,7 @@ def read_topic(
 
 def end_offsets(brokers: str, topic: str) -> dict[int, int]:
     """Return the offset that the next message of each partition will get. Raises BrokerUnavailable."""
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "wbd-read", "logger": _silent()})
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "wbd-read", "logger": _SILENT})
     try:
         partitions = consumer.list_topics(topic, timeout=_ADMIN_TIMEOUT_S).topics[topic].partitions
         return {
@@ -239,10 +251,3 @@ def end_offsets(brokers: str, topic: str) -> dict[int, int]:
 def _text(error: KafkaException) -> str:
     first: Any = error.args[0] if error.args else error
     return str(first.str()) if isinstance(first, KafkaError) else str(first)
-
-
-def _silent() -> Any:
-    logger = logging.getLogger("wbd.librdkafka")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    return logger

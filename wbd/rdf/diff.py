@@ -46,7 +46,8 @@ def diff_lines(old: Iterable[str], new: Iterable[str]) -> RdfDiff:
     """
     Return what changed between two graphs of canonical lines.
 
-    Sets of str: to join, encode and decode the lines for the native difference takes longer than it saves.
+    By sets of str: to join, encode and decode the lines of a whole graph for the native difference takes longer than
+    it saves. Graphs that are text in bytes go through diff_ntriples.
     """
     before, after = set(old), set(new)
     return RdfDiff(added=sorted(after - before), removed=sorted(before - after))

@@ -11,14 +11,14 @@ entity_diff_state says is done. A sweep by primary key finds what still drifted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wbd.engines.mysql import Database, Transaction
 
-# Turtle, JSON and the lines of a diff of 64 MiB of snapshots stay well below 1 GiB of memory.
-MAX_BATCH_BYTES = 64 * 1024 * 1024
+# Turtle, JSON and the lines of a diff of so much stay well below 1 GiB of memory, and are made in a few seconds.
+MAX_BATCH_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 2)
 _REASON_LENGTH = 2000
 
@@ -71,26 +71,26 @@ class DiffFeed:
             for shard, stored in shards.items()
         }
 
-    def positions(self, held_back: Iterable[WaitingHead]) -> dict[int, datetime]:
-        """Return how far each shard has come; never past a head that is held back, so that a restart finds it."""
+    def positions(self, unfinished: Iterable[WaitingHead]) -> dict[int, datetime]:
+        """Return how far each shard has come; never past a head that is not done, so that the next owner finds it."""
         positions = {shard: position for shard, position in self._positions.items() if position > _EPOCH}
-        for head in held_back:
+        for head in unfinished:
             if head.shard in positions:
                 positions[head.shard] = min(positions[head.shard], head.updated_at)
         return positions
 
-    def poll(self, limit: int, *, overlap: bool, leave_out: int = 0) -> list[WaitingHead]:
+    def poll(self, limit: int, *, overlap: bool, leave_out: Mapping[int, int]) -> list[WaitingHead]:
         """
-        Return waiting heads of our shards, oldest first within a shard; moves the positions.
+        Return waiting heads of our shards, oldest first within a shard; moves the positions past them.
 
         Args:
             limit: about how many; each shard gives at most its part, and at least 4.
             overlap: read the window behind the positions again.
-            leave_out: rows that the caller holds back, so that they do not fill the limit for good.
+            leave_out: how many heads of a shard the caller holds back, so that they do not fill the limit for good.
         """
         if not self._positions:
             return []
-        each = max(4, limit // len(self._positions)) + leave_out
+        each = {shard: max(4, limit // len(self._positions)) + leave_out.get(shard, 0) for shard in self._positions}
         # A SELECT a shard walks idx_shard_updated and stops at its limit; IN (...) would sort the whole backlog.
         one = (
             "(SELECT h.entity_id, h.shard, h.head_revision_id, h.updated_at FROM entity_head h"
@@ -101,16 +101,17 @@ class DiffFeed:
         )
         params: list[object] = []
         for shard, position in sorted(self._positions.items()):
-            params += [shard, max(position - self._overlap, _EPOCH) if overlap else position, each]
+            params += [shard, max(position - self._overlap, _EPOCH) if overlap else position, each[shard]]
         ((begun_at,),) = self._db.query("SELECT CURRENT_TIMESTAMP(6)")
         heads = [WaitingHead(*row) for row in self._db.query(" UNION ALL ".join([one] * len(self._positions)), params)]
         found = Counter(head.shard for head in heads)
         for head in heads:
             self._positions[head.shard] = max(self._positions[head.shard], head.updated_at)
         for shard in self._positions:
-            if found[shard] < each:
-                # All that was visible has been found; what commits late lies in the overlap.
-                self._positions[shard] = max(self._positions[shard], begun_at)
+            if found[shard] < each[shard]:
+                # All that was visible has been found; what commits late lies in the overlap. This may be earlier than
+                # before, where another database server with a slower clock has taken over.
+                self._positions[shard] = begun_at
         return heads
 
     def sweep(self, limit: int) -> tuple[list[WaitingHead], bool]:

@@ -13,10 +13,11 @@ published.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -42,15 +43,19 @@ from wbd.settings import Settings
 _BATCH = 400
 _SWEEP_PAGE = 5000
 _LEASE_S = 30.0
+# Planning ends here and the rest comes with the next step, or a slow machine would outlast its lease every time.
+_PLAN_S = 6.0
 # How often the window behind the positions is read again while work goes on.
 _OVERLAP_EVERY_S = 2.0
 # A snapshot is written before its row, so a missing one is a slow replica or a loss that a person must see.
 _MISSING_BACKOFF = Backoff(first_s=1.0, max_s=60.0)
+# Bounds memory and log when a whole bucket is gone; what is over it is left to the sweep.
+_MAX_HELD_BACK = 1000
 
 
 @dataclass(slots=True)
 class HeldBack:
-    """An entity whose next snapshot is missing: when it is tried again."""
+    """An entity whose next snapshot, or what it is diffed against, is missing: when it is tried again."""
 
     head: WaitingHead
     reason: str
@@ -95,6 +100,8 @@ class EntityDiffWorker:
         self._settings = settings
         self._feed = DiffFeed(db, overlap_s=settings.entity_diff_overlap_s)
         self._leases: SlotLeases | None = None
+        # Found and not dealt with yet; nothing more is looked for until it is empty.
+        self._heads: dict[str, WaitingHead] = {}
         self._held_back: dict[str, HeldBack] = {}
         self._numbers = Numbers()
         self._overlap_at_mono_s = 0.0
@@ -118,28 +125,37 @@ class EntityDiffWorker:
         leases = self._leases
         assert leases is not None
         before = leases.held
-        shards = leases.renew(self._feed.positions(held.head for held in self._held_back.values()))
+        shards = leases.renew(self._feed.positions(self._unfinished()))
         if shards != before:
             self._feed.follow({shard: leases.position(shard) for shard in shards})
+            self._heads = {e: head for e, head in self._heads.items() if head.shard in shards}
             self._held_back = {e: held for e, held in self._held_back.items() if held.head.shard in shards}
             run.log.info("shards", owned=len(shards), of=SHARDS)
         if not shards:
             return min(2.0, leases.due_in_s + 0.1)
-        heads = self._find(run)
-        self._waiting.set(len(heads))
-        revisions = self._feed.revisions(heads, _BATCH * 2)
+        if not self._heads:
+            self._heads = self._find(run)
+            self._waiting.set(len(self._heads))
+        batch = list(islice(self._heads.values(), _BATCH))
+        revisions = self._feed.revisions(batch, _BATCH * 2)
         if revisions:
-            self._publish(run, revisions, {head.entity_id: head for head in heads})
+            self._publish(run, revisions)
+            return 0.0
+        for head in batch:
+            # Done meanwhile, or a head whose row in entity_revisions is missing, which a later sweep looks at again.
+            del self._heads[head.entity_id]
+            self._held_back.pop(head.entity_id, None)
+        if self._heads or self._sweep_at_mono_s == 0.0:
             return 0.0
         next_s = [float(self._settings.entity_diff_poll_interval), leases.due_in_s]
-        next_s += [max(0.05, held.retry_at_mono_s - run.clock.mono_s()) for held in self._held_back.values()]
-        return 0.0 if self._sweep_at_mono_s == 0.0 else max(0.05, min(next_s))
+        next_s += [held.retry_at_mono_s - run.clock.mono_s() for held in self._held_back.values()]
+        return max(0.05, min(next_s))
 
     def stop(self) -> None:
         """Give the shards back and close."""
         try:
             if self._leases is not None and self._leases.held:
-                self._leases.release(self._feed.positions(held.head for held in self._held_back.values()))
+                self._leases.release(self._feed.positions(self._unfinished()))
         finally:
             self._db.close()
 
@@ -163,15 +179,20 @@ class EntityDiffWorker:
             ],
         }
 
-    def _find(self, run: Run) -> list[WaitingHead]:
-        """Poll, with the overlap when it is due; sweep a page when there is nothing else to do."""
+    def _unfinished(self) -> list[WaitingHead]:
+        """Return the heads that positions must not pass."""
+        return [*self._heads.values(), *(held.head for held in self._held_back.values())]
+
+    def _find(self, run: Run) -> dict[str, WaitingHead]:
+        """Poll, with the overlap when it is due; sweep a page when there is nothing else to do; add what is due."""
         now = run.clock.mono_s()
         overlap = now >= self._overlap_at_mono_s
-        heads = self._feed.poll(_BATCH, overlap=overlap, leave_out=len(self._held_back))
+        leave_out = Counter(held.head.shard for held in self._held_back.values())
+        heads = self._feed.poll(_BATCH, overlap=overlap, leave_out=leave_out)
         if overlap:
             self._overlap_at_mono_s = now + _OVERLAP_EVERY_S
         elif not heads:
-            heads = self._feed.poll(_BATCH, overlap=True, leave_out=len(self._held_back))
+            heads = self._feed.poll(_BATCH, overlap=True, leave_out=leave_out)
         if self._sweep_at_mono_s is None:
             self._sweep_at_mono_s = now + self._settings.entity_diff_sweep_interval_s
         if not heads and now >= self._sweep_at_mono_s:
@@ -179,24 +200,29 @@ class EntityDiffWorker:
             self._numbers.swept += len(heads)
             # 0.0 means a sweep is under way: the next step goes on with it at once.
             self._sweep_at_mono_s = now + self._settings.entity_diff_sweep_interval_s if ended else 0.0
-        return [
-            head
-            for head in heads[: _BATCH * 2]
-            if head.entity_id not in self._held_back or self._held_back[head.entity_id].retry_at_mono_s <= now
-        ]
+        found = {}
+        for head in heads:
+            if held := self._held_back.get(head.entity_id):
+                held.head = head
+            else:
+                found[head.entity_id] = head
+        # No poll looks as far back as some of them lie.
+        due = {e: held.head for e, held in self._held_back.items() if held.retry_at_mono_s <= now}
+        return found | due
 
-    def _publish(self, run: Run, revisions: list[WaitingRevision], heads: dict[str, WaitingHead]) -> None:
+    def _publish(self, run: Run, revisions: list[WaitingRevision]) -> None:
         """Diff, publish, and record what the broker has; raises BrokerUnavailable after recording the rest."""
         snapshots = self._read(revisions)
+        until_mono_s = run.clock.mono_s() + _PLAN_S
         chains: list[list[Planned]] = []
-        for entity_id, chain in _by_entity(revisions):
-            if run.stopping:
+        for _, chain in _by_entity(revisions):
+            if chains and (run.stopping or run.clock.mono_s() >= until_mono_s):
                 break
             run.beat()
-            chains.append(self._plan(run, heads[entity_id], chain, snapshots))
+            chains.append(self._plan(run, chain, snapshots, until_mono_s))
         assert self._leases is not None
         self._leases.check()
-        events = [planned.event for chain in chains for planned in chain if planned.event]
+        events = [planned.event for plans in chains for planned in plans if planned.event]
         outcome = iter(self._producer.publish(events))
         answers = {id(event): answer for event, answer in zip(events, outcome, strict=True)}
         progress, failures, failed = [], [], None
@@ -206,22 +232,32 @@ class EntityDiffWorker:
             failures += set_aside
             failed = failed or error
         self._feed.record(progress, failures)
+        for done in progress:
+            head = self._heads.get(done.entity_id)
+            if head is not None and done.seen_revision_id >= head.head_revision_id:
+                del self._heads[done.entity_id]
         self._numbers.set_aside += len(failures)
         self._aside.inc(len(failures))
         if failed is not None:
             raise failed
 
     def _plan(
-        self, run: Run, head: WaitingHead, chain: list[WaitingRevision], snapshots: dict[str, bytes | None]
+        self, run: Run, chain: list[WaitingRevision], snapshots: dict[str, bytes | None], until_mono_s: float
     ) -> list[Planned]:
-        """Plan the revisions of one entity, oldest first, until a snapshot is missing."""
+        """Plan the revisions of one entity, oldest first, until a snapshot is missing or the time is over."""
         base_id, base_key = chain[0].base_revision_id, chain[0].base_snapshot_key
         base: dict[str, Any] | None = None
         plans: list[Planned] = []
+        if base_id is not None and base_key is None:
+            # Against nothing it would bring back what consumers hold, and take nothing away.
+            self._hold_back(run, chain[0], f"row of r{base_id} in entity_revisions")
+            return plans
         for revision in chain:
+            if plans and (run.stopping or run.clock.mono_s() >= until_mono_s):
+                return plans
             missing = [key for key in (base_key, revision.snapshot_key) if key and snapshots[key] is None]
             if missing:
-                self._hold_back(run, head, revision, missing[0])
+                self._hold_back(run, revision, f"snapshot {missing[0]}")
                 return plans
             self._held_back.pop(revision.entity_id, None)
             try:
@@ -284,11 +320,15 @@ class EntityDiffWorker:
         keys = {key: None for r in revisions for key in (r.base_snapshot_key, r.snapshot_key) if key}
         return dict(zip(keys, self._objects.get_many(list(keys)), strict=True))
 
-    def _hold_back(self, run: Run, head: WaitingHead, revision: WaitingRevision, key: str) -> None:
+    def _hold_back(self, run: Run, revision: WaitingRevision, what: str) -> None:
+        head = self._heads.pop(revision.entity_id)
         before = self._held_back.get(head.entity_id)
         failures = before.failures + 1 if before else 1
         delay_s = _MISSING_BACKOFF.delay_s(failures)
-        reason = f"entity_diff {revision.entity_id} r{revision.revision_id}: snapshot {key} missing"
+        reason = f"entity_diff {revision.entity_id} r{revision.revision_id}: {what} missing"
+        if before is None and len(self._held_back) >= _MAX_HELD_BACK:
+            run.log.warning(f"{reason}; {_MAX_HELD_BACK} are held back already, left to the next sweep")
+            return
         run.log.warning(f"{reason}; event held back, retry {failures} in {delay_s:.0f} s", entity_id=head.entity_id)
         self._held_back[head.entity_id] = HeldBack(head, reason, failures, run.clock.mono_s() + delay_s)
 
