@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import without
 from tests.native.conftest import SOURCES, Compile, run
 
 DRIVER = Path(__file__).with_name("setdiff_test.c")
