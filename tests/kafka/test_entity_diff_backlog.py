@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.kafka.conftest import Wiki, run_of, until_idle
@@ -213,3 +214,20 @@ def test_a_database_whose_clock_is_behind_that_of_the_one_before_delays_nothing(
     until_idle(worker, run)
     worker.stop()
     assert pairs(wiki) == [("Q1", 1, None)]
+
+
+def test_a_fault_that_nobody_foresaw_sets_its_revision_aside_and_the_rest_goes_on(wiki: Wiki) -> None:
+    """Other writers' snapshots are not checked by us; one of them must not end the worker again and again."""
+    bad = wiki.store.revision("Q1", wiki.write(item(1)).revision_id)
+    assert bad is not None
+    value = {"type": "string", "value": "x"}
+    snak = {"snaktype": "value", "property": "P1", "datatype": {"a": 1}, "datavalue": value}
+    statement = {"id": "Q1$1", "type": "statement", "rank": "normal", "mainsnak": snak}
+    entity = {**item(1), "claims": {"P1": [statement]}, "lastrevid": 1, "modified": "2026-01-01T00:00:00Z"}
+    wiki.objects.put(bad.snapshot_key, orjson.dumps(entity))
+    wiki.write(item(1, "good"))
+    worker, run = started(wiki)
+    until_idle(worker, run)
+    worker.stop()
+    assert pairs(wiki) == [("Q1", 2, None)]
+    assert wiki.db.query("SELECT entity_id, revision_id FROM entity_diff_failures") == [("Q1", 1)]

@@ -107,7 +107,7 @@ def start_import(address: DatabaseAddress, folder: Path, *arguments: str, stdin:
         "VITESS_USER": address.user,
         "VITESS_DATABASE": address.database,
         "OBJECTS_URL": f"file://{folder / 'objects'}",
-        "WBD_STATE_DIR": str(folder / "state"),
+        "WBD_STATE_DIR": str(folder / "s"),
     }
     command = [sys.executable, "-m", "wbd", "import", *arguments]
     return Popen(command, stdin=stdin, stdout=PIPE, stderr=PIPE, env=env, cwd=Path(__file__).parents[2])

@@ -115,3 +115,18 @@ def test_a_full_pool_is_an_error_within_a_deadline(address: DatabaseAddress) -> 
         db.transaction(nested)
     assert db.query("SELECT 1") == [(1,)], "the connection came back to the pool"
     db.close()
+
+
+def test_a_user_with_too_many_connections_is_a_server_to_try_again_later(
+    table: Database, address: DatabaseAddress
+) -> None:
+    """A refusal for good would make an import reject entities that are well."""
+    table.execute(f"CREATE USER '{address.database}'@'localhost' IDENTIFIED BY 'pw' WITH MAX_USER_CONNECTIONS 1")
+    table.execute(f"GRANT ALL ON {address.database}.* TO '{address.database}'@'localhost'")
+    limited = replace(address, user=address.database, password="pw")
+    first, second = Database(limited, max_connections=1), Database(limited, max_connections=1)
+    first.query("SELECT 1")
+    with pytest.raises(DatabaseUnavailable, match="1226"):
+        second.query("SELECT 1")
+    first.close()
+    table.execute(f"DROP USER '{address.database}'@'localhost'")

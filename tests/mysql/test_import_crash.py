@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
@@ -30,10 +30,8 @@ _KILLS = 8
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Iterator[ObjectStore]:
-    store = open_store(ObjectsAddress(f"file://{tmp_path}/objects"), "revisions")
-    yield store
-    store.close()
+def objects(tmp_path: Path) -> ObjectStore:
+    return open_store(ObjectsAddress(f"file://{tmp_path}/objects"), "revisions")
 
 
 def wait_for(condition: Callable[[], bool], process: Popen[bytes]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,8 @@ from wbd.setting_types import ObjectsAddress
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Iterator[ObjectStore]:
-    store = open_store(ObjectsAddress(f"file://{tmp_path}/objects"), "revisions")
-    yield store
-    store.close()
+def objects(tmp_path: Path) -> ObjectStore:
+    return open_store(ObjectsAddress(f"file://{tmp_path}/objects"), "revisions")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +120,39 @@ def test_metrics_of_all_processes_are_joined_with_their_worker_and_parse(tmp_pat
     assert jobs == {"entity_diff": 3, "id_generation": 4}
     up = {sample.labels["worker"]: sample.value for sample in families["worker_up"].samples}
     assert up == {worker.name: float(worker.name in jobs) for worker in WORKERS}
+
+
+def test_an_answer_that_is_no_metrics_does_not_hide_those_of_the_others(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
+    metrics = Metrics()
+    metrics.gauge("worker_up", "Up.").set(1)
+    serve("entity_diff", GOOD, metrics.text())
+    serve("entity_change", GOOD, b'{"error": "division by zero"}')
+    serve("api", GOOD, b'worker_up{a="')
+    text = TestClient(create_app(tmp_path)).get("/metrics").text
+    (up,) = (family for family in text_string_to_metric_families(text) if family.name == "worker_up")
+    assert {sample.labels["worker"]: sample.value for sample in up.samples} == {
+        worker.name: float(worker.name == "entity_diff") for worker in WORKERS
+    }
+
+
+def test_a_worker_that_had_no_file_left_to_open_answers_again_once_it_has(tmp_path: Path) -> None:
+    server = health.HealthServer(
+        health.socket_path(tmp_path, "api", os.getpid()), {"health": lambda: orjson.dumps(GOOD)}
+    )
+    server.start()
+    (process,) = health.processes(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as client:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno(), limits[1]))
+        try:
+            client.connect(str(process.socket_path))
+            client.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        client.settimeout(5.0)
+        client.sendall(b"health\n")
+        assert orjson.loads(client.recv(65536)) == GOOD
+    assert process.health() == GOOD
+    server.stop()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wbd.errors import ConfigError, DatabaseUnavailable, PermanentError
+from wbd.errors import ConfigError, DatabaseError, DatabaseUnavailable, LeaseLost, PermanentError
 from wbd.runtime import logs
 from wbd.runtime.group import WorkerSpec
 from wbd.runtime.process import EXIT_BUG, EXIT_OK, DisabledWorker, WorkerProcess
@@ -138,6 +138,16 @@ def test_ten_unforeseen_errors_in_a_row_end_the_process_as_a_bug_and_nine_do_not
     assert main.main() == EXIT_OK
 
 
+def test_a_start_that_fails_as_a_bug_ten_times_ends_the_process_as_one() -> None:
+    def start(_run: Run) -> None:
+        raise ZeroDivisionError("bug")
+
+    worker = Scripted(lambda _: 0.0, start=start)
+    main, _, _ = process(worker)
+    assert main.main() == EXIT_BUG
+    assert worker.stopped
+
+
 def test_a_wrong_setting_found_late_ends_the_process_after_stop() -> None:
     worker = Scripted(fail(ConfigError("no")))
     main, _, _ = process(worker)
@@ -146,13 +156,20 @@ def test_a_wrong_setting_found_late_ends_the_process_after_stop() -> None:
     assert worker.stopped
 
 
-def test_a_stop_that_finds_its_server_away_still_ends_well() -> None:
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), DatabaseError("refused"), LeaseLost("lost")])
+def test_a_stop_that_cannot_give_back_what_it_holds_still_ends_well(error: Exception) -> None:
     class Stubborn(Scripted):
         def stop(self) -> None:
-            raise DatabaseUnavailable("away")
+            raise error
 
     main, _, _ = process(Stubborn(lambda _: 0.0))
     assert main.main() == EXIT_OK
+    assert main.health()["status"] == "stopped"
+
+
+def test_two_processes_of_one_worker_id_own_leases_apart() -> None:
+    first, second = (Run("entity_diff", "w1", logs.get_log("test")) for _ in range(2))
+    assert first.lease_owner != second.lease_owner
 
 
 def test_health_has_the_documented_fields_and_the_workers_own() -> None:

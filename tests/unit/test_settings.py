@@ -126,7 +126,7 @@ def test_a_state_dir_too_long_for_unix_sockets_is_refused(tmp_path: Path) -> Non
 
 
 def test_the_state_dir_is_open_to_its_owner_only(tmp_path: Path) -> None:
-    settings = load({"WBD_STATE_DIR": str(tmp_path / "state")}).settings
+    settings = load({"WBD_STATE_DIR": str(tmp_path / "s")}).settings
     assert settings.run_dir.stat().st_mode & 0o777 == 0o700
     assert settings.state_dir.stat().st_mode & 0o777 == 0o700
 

@@ -16,7 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wbd.errors import BadEntity
+from wbd.rdf.context import MappingContext
+from wbd.rdf.diff import diff_entities
 from wbd.revisions.reader import read_entities
+from wbd.revisions.rows import rows_of
 from wbd.revisions.snapshot import check_entity, content_hash, snapshot_bytes, snapshot_key
 
 Change = Callable[[dict[str, Any]], Any]
@@ -30,7 +33,8 @@ def statement(number: int, value: Any = "x", kind: str = "string", prop: str = "
 def full_item() -> dict[str, Any]:
     first = statement(1)
     first["qualifiers"] = {"P2": [{"snaktype": "somevalue", "property": "P2"}]}
-    first["references"] = [{"hash": "a" * 40, "snaks": {"P3": [{"snaktype": "novalue", "property": "P3"}]}}]
+    named = {"snaktype": "value", "property": "P3", "datatype": "wikibase-item", "datavalue": entity_value()}
+    first["references"] = [{"hash": "a" * 40, "snaks": {"P3": [{"snaktype": "novalue", "property": "P3"}, named]}}]
     return {
         "type": "item",
         "id": "Q1",
@@ -105,6 +109,10 @@ def put(value: Any, *path: Any) -> Change:
     return change
 
 
+def entity_value(**members: Any) -> dict[str, Any]:
+    return {"type": "wikibase-entityid", "value": {"entity-type": "item", "numeric-id": 2, "id": "Q2", **members}}
+
+
 MAIN = ("claims", "P1", 0, "mainsnak")
 
 
@@ -163,6 +171,11 @@ MAIN = ("claims", "P1", 0, "mainsnak")
         (put("x", "claims", "P1", 0, "qualifiers"), "claims.P1[0].qualifiers"),
         (put({"P9": []}, "claims", "P1", 0, "references"), "claims.P1[0].references"),
         (put([{}], "claims", "P1", 0, "references"), "claims.P1[0].references[0]"),
+        (put({}, "claims", "P1", 0, "references", 0, "hash"), "claims.P1[0].references[0].hash"),
+        (put([], *MAIN, "hash"), "claims.P1[0].mainsnak.hash"),
+        (put({"a": 1}, *MAIN, "datatype"), "claims.P1[0].mainsnak.datatype"),
+        (put(entity_value(id=["Q2"]), *MAIN, "datavalue"), "claims.P1[0].mainsnak.datavalue.value.id"),
+        (put(entity_value(**{"entity-type": {}}), *MAIN, "datavalue"), "claims.P1[0].mainsnak.datavalue.value.entity"),
     ],
 )
 def test_a_malformed_entity_is_refused_with_the_json_path(change: Change, place: str) -> None:
@@ -274,6 +287,7 @@ def test_the_key_of_a_snapshot_holds_the_hash_of_its_bytes() -> None:
     st.data(),
 )
 def test_no_value_in_any_place_raises_anything_but_bad_entity(value: Any, data: st.DataObject) -> None:
+    """And what passes has its rows and its RDF, so that no line ends an import or the diff worker."""
     entity = data.draw(st.sampled_from([full_item(), lexeme()]))
     holder: Any = entity
     while True:
@@ -285,7 +299,8 @@ def test_no_value_in_any_place_raises_anything_but_bad_entity(value: Any, data: 
             break
         holder = inner
     try:
-        check_entity(entity)
+        rows_of(check_entity(entity))
+        diff_entities(None, entity, MappingContext())
     except BadEntity as error:
         assert error.place
 

@@ -61,11 +61,16 @@ def group_metrics(run_dir: Path) -> bytes:
     answered = set()
     for process in health.processes(run_dir):
         text = process.ask("metrics")
-        if text is None:
+        try:
+            found = list(text_string_to_metric_families((text or b"").decode()))
+        except ValueError:
+            # An error instead of metrics, or half an answer of a process that ended: no reason to hide the others'.
+            continue
+        if not found:
             continue
         answered.add(process.worker)
         labels = {"worker": process.worker, "pid": str(process.pid)}
-        for family in text_string_to_metric_families(text.decode()):
+        for family in found:
             _join(families, family, labels)
     down = Metric("worker_up", "1 while the worker does its work.", "gauge")
     up = families.setdefault("worker_up", down)

@@ -29,9 +29,10 @@ Params = Sequence[Any]
 _RETRY = {errorcode.ER_LOCK_DEADLOCK: "deadlock", errorcode.ER_LOCK_WAIT_TIMEOUT: "lock_wait"}
 
 # The connection is gone, or the server takes none now. 2xxx are client errors; 1927 is MariaDB's "connection was
-# killed"; 1290 and 1836 are a server that is read-only for the length of a failover.
+# killed"; 1203 and 1226 are a user with too many connections; 1290 and 1836 are a server that is read-only for the
+# length of a failover.
 _GONE = frozenset(
-    {1040, 1041, 1042, 1043, 1053, 1077, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1290, 1836, 1927}
+    {1040, 1041, 1042, 1043, 1053, 1077, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1290, 1836, 1927}
     | {2000, 2001, 2002, 2003, 2005, 2006, 2012, 2013, 2026, 2027, 2055, 4031}
 )
 _NOT_SET_UP = {

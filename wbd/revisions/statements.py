@@ -85,6 +85,7 @@ def _check_statement(statement: Any, property_id: str, place: str, seen: set[str
             inner = f"{place}.references[{index}]"
             if not isinstance(reference, dict) or "snaks" not in reference:
                 raise BadEntity("is not an object with snaks", inner)
+            _check_optional_text(reference, "hash", inner)
             _check_groups(reference["snaks"], f"{inner}.snaks")
 
 
@@ -108,6 +109,8 @@ def check_snak(snak: Any, property_id: str, place: str) -> None:
         raise BadEntity(f"is {kind_of(snak)}, expected a snak object", place)
     if snak.get("property") != property_id:
         raise BadEntity(f"is {ascii(snak.get('property'))[:60]}, but stands under {property_id}", f"{place}.property")
+    _check_optional_text(snak, "datatype", place)
+    _check_optional_text(snak, "hash", place)
     kind = snak.get("snaktype")
     if kind not in _SNAK_TYPES:
         raise BadEntity("is not value, somevalue or novalue", f"{place}.snaktype")
@@ -123,6 +126,8 @@ def _check_value(kind: str, value: Any, place: str) -> None:
     if kind == "wikibase-entityid":
         if not isinstance(value, dict):
             raise BadEntity(f"is {kind_of(value)}, expected an object", place)
+        _check_optional_text(value, "id", place)
+        _check_optional_text(value, "entity-type", place)
         # Revisions of before 2017 have the number only.
         by_id = isinstance(value.get("id"), str)
         by_number = type(value.get("numeric-id")) is int and isinstance(value.get("entity-type"), str)
@@ -141,6 +146,12 @@ def _check_value(kind: str, value: Any, place: str) -> None:
     for name, types in members.items():
         if type(value.get(name)) not in types:
             raise BadEntity(f"is {kind_of(value.get(name))}, which a {kind} cannot have", f"{place}.{name}")
+
+
+def _check_optional_text(holder: dict[str, Any], name: str, place: str) -> None:
+    value = holder.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadEntity(f"is {kind_of(value)}, expected text", f"{place}.{name}")
 
 
 def _check_property(property_id: str, place: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 _TIMEOUT_S = 3.0
+_ACCEPT_AGAIN_S = 0.1
 _LINE_BYTES = 64
 # The API and a few people at their terminals ask at once; silent clients cannot take more than these places.
 _CLIENTS = 8
@@ -36,6 +37,7 @@ class HealthServer:
         self._answers = answers
         self._timeout_s = timeout_s
         self._places = threading.BoundedSemaphore(_CLIENTS)
+        self._stopping = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def start(self) -> None:
@@ -49,6 +51,7 @@ class HealthServer:
 
     def stop(self) -> None:
         """Stop serving and remove the socket."""
+        self._stopping.set()
         self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -59,7 +62,10 @@ class HealthServer:
             try:
                 client, _ = self._socket.accept()
             except OSError:
-                return
+                # Such as too many open files; the client waits in the backlog until there are fewer.
+                if self._stopping.wait(_ACCEPT_AGAIN_S):
+                    return
+                continue
             self._places.acquire()
             threading.Thread(target=self._serve_one, args=(client,), name="health-client", daemon=True).start()
 

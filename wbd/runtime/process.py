@@ -8,6 +8,7 @@ Exit codes: 0 stopped as asked, 70 a bug (too many unforeseen errors in a row), 
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from wbd.errors import ConfigError, DependencyUnavailable, LeaseLost, PermanentError, RetryableError
+from wbd.errors import ConfigError, DependencyUnavailable, LeaseLost, PermanentError, RetryableError, WbdError
 from wbd.runtime import health, logs
 from wbd.runtime.clock import Clock, SystemClock, iso
 from wbd.runtime.group import WorkerSpec, worker_spec
@@ -73,13 +74,14 @@ class WorkerProcess:
         try:
             if self._until_done(lambda: self._worker.start(self._run)):
                 self._state = "running"
-                code = self._steps_until_stopped()
+                self._steps_until_stopped()
+            code = EXIT_BUG if self._bugs >= _BUGS_IN_A_ROW else EXIT_OK
         finally:
             self._state = "draining"
             self._run.log.info("draining", drain_s=self._spec.drain_s)
             try:
                 self._worker.stop()
-            except RetryableError as error:
+            except WbdError as error:
                 # What could not be given back now runs out by itself: leases, ranges.
                 self._run.log.warning(str(error), kind=type(error).__name__, during="stop")
             self._state = "stopped"
@@ -127,7 +129,7 @@ class WorkerProcess:
         self._up.set(1 if self._run.is_ready and self._trouble is None else 0)
         return self._run.metrics.text()
 
-    def _steps_until_stopped(self) -> int:
+    def _steps_until_stopped(self) -> None:
         while not self._run.stopping:
             wait_s = 0.0
 
@@ -136,9 +138,8 @@ class WorkerProcess:
                 wait_s = self._worker.step(self._run)
 
             if not self._until_done(step):
-                break
+                return
             self._wait(wait_s)
-        return EXIT_BUG if self._bugs >= _BUGS_IN_A_ROW else EXIT_OK
 
     def _until_done(self, call: Callable[[], None]) -> bool:
         """Make one call until it succeeds; False when the process should end instead."""
@@ -263,10 +264,18 @@ def run_worker(name: str, build: Build) -> int:
         print(f"wbd: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
 
-    def on_signal(*_: object) -> None:
-        # Not in the handler itself: it interrupts the main thread, which may hold the very lock that an event takes.
-        threading.Thread(target=process.ask_to_stop, name="stop", daemon=True).start()
+    # Not in the handler itself: it interrupts the main thread, which may hold the very lock that an event or the start
+    # of a thread takes. This queue takes none.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
+    def wait_for_signal() -> None:
+        signals.get()
+        process.ask_to_stop()
+
+    def on_signal(number: int, _frame: object) -> None:
+        signals.put(number)
+
+    threading.Thread(target=wait_for_signal, name="stop", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     log.info("starting", pid=os.getpid(), version=settings.worker_version, environment=settings.environment)

@@ -6,6 +6,7 @@ A worker has no loop, sleep, retry, signal handling or environment access of its
 from __future__ import annotations
 
 import threading
+import uuid
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ class Run:
     def __init__(self, name: str, worker_id: str, log: Log, clock: Clock | None = None) -> None:
         self.name = name
         self.worker_id = worker_id
+        # Of this process alone, whatever worker_id two hosts were given: leases must tell them apart.
+        self.lease_owner = f"{worker_id}/{uuid.uuid4().hex[:8]}"
         self.log = log
         self.clock = clock or SystemClock()
         self.metrics = Metrics()

@@ -44,7 +44,7 @@ class EntityChangeWorker:
         """Check both servers, then compete for the lease."""
         self._db.query("SELECT 1 FROM event_outbox LIMIT 1")
         self._producer.ping()
-        self._leases = SlotLeases(self._db, run.name, run.worker_id, slots=1, lease_s=_LEASE_S, clock=run.clock)
+        self._leases = SlotLeases(self._db, run.name, run.lease_owner, slots=1, lease_s=_LEASE_S, clock=run.clock)
         self._gauge = run.metrics.gauge("worker_queue_length", "Events that wait in the outbox, up to 10,000.")
         self._counter = run.metrics.counter("wbd_entity_change_published_total", "Entity change events published.")
         run.ready()

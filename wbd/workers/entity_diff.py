@@ -30,6 +30,7 @@ from wbd.events.entity_diff import EntityDiff
 from wbd.rdf.context import MappingContext
 from wbd.rdf.diff import RdfDiff, diff_entities
 from wbd.rdf.formats import to_turtle
+from wbd.rdf.mapping import FAULTS
 from wbd.rdf.vocabulary import Vocabulary
 from wbd.revisions.diff_feed import DiffFeed, Progress, WaitingHead, WaitingRevision
 from wbd.revisions.store import SHARDS
@@ -112,7 +113,7 @@ class EntityDiffWorker:
         self._db.query("SELECT 1 FROM entity_diff_state LIMIT 1")
         self._objects.get("wbd-health-check")
         self._producer.ping()
-        self._leases = SlotLeases(self._db, run.name, run.worker_id, slots=SHARDS, lease_s=_LEASE_S, clock=run.clock)
+        self._leases = SlotLeases(self._db, run.name, run.lease_owner, slots=SHARDS, lease_s=_LEASE_S, clock=run.clock)
         self._diffs = run.metrics.counter("wbd_diffs_total", "Revisions whose diff was published.")
         self._triples = run.metrics.counter("wbd_diff_triples_total", "Triples in published diffs.", ("change",))
         self._aside = run.metrics.counter("wbd_diff_set_aside_total", "Revisions that could not be diffed.")
@@ -267,6 +268,11 @@ class EntityDiffWorker:
                 diff = diff_entities(base, new, self._context)
             except PermanentError as error:
                 plans.append(Planned(revision, reason=str(error)))
+                continue
+            except FAULTS as error:
+                # A fault that the mapping has no name for; dying of it would stop every other entity, for good.
+                run.log.exception("unforeseen fault", entity_id=revision.entity_id, revision_id=revision.revision_id)
+                plans.append(Planned(revision, reason=f"{revision.snapshot_key}: {type(error).__name__}: {error}"))
                 continue
             plans.append(Planned(revision, self._event(revision, base_id, diff), diff))
             base, base_id, base_key = new, revision.revision_id, revision.snapshot_key
