@@ -46,7 +46,6 @@ def bucket(s3: Any) -> Iterator[ObjectStore]:
     Buckets(address).create(name)
     store = open_store(address, name)
     yield store
-    store.close()
 
 
 def test_an_import_into_s3_keeps_every_law(db: Database, bucket: ObjectStore, tmp_path: Path) -> None:
