@@ -48,6 +48,13 @@ def test_what_is_put_is_read_back_whatever_the_bytes(address: ObjectsAddress, bu
     assert len(list(store.list_keys())) == 300
 
 
+def test_a_missing_bucket_is_trouble_and_an_empty_one_is_not(address: ObjectsAddress, bucket: str) -> None:
+    open_store(address, bucket).ping()
+    if address.folder is None:
+        with pytest.raises(ObjectStoreUnavailable):
+            open_store(address, "not-there-at-all").ping()
+
+
 def test_a_missing_object_is_none_among_those_that_are_there(address: ObjectsAddress, bucket: str) -> None:
     store = open_store(address, bucket)
     store.put("a", b"1")

@@ -72,6 +72,17 @@ def test_clients_that_say_nothing_are_let_go_and_others_are_served(tmp_path: Pat
     server.stop()
 
 
+def test_a_process_that_lives_and_does_not_answer_is_told_apart_from_none(tmp_path: Path) -> None:
+    client = TestClient(create_app(tmp_path))
+    path = health.socket_path(tmp_path, "entity_diff", os.getpid())
+    path.parent.mkdir()
+    path.touch()
+    answer = client.get("/workers/entity_diff/health")
+    assert (answer.status_code, answer.json()["status"], answer.json()["pid"]) == (503, "unresponsive", os.getpid())
+    message = client.get("/health").json()["checks"]["entity_diff"]["message"]
+    assert message == f"process {os.getpid()} lives and does not answer"
+
+
 def test_sockets_of_dead_processes_are_removed(tmp_path: Path) -> None:
     (tmp_path / "health").mkdir()
     dead = tmp_path / "health" / "api-4194301.sock"

@@ -54,7 +54,7 @@ def create_app(run_dir: Path, worker_name: str = "api") -> Starlette:
             known = ", ".join(worker.name for worker in WORKERS)
             raise HTTPException(404, f"worker {name[:100]!r} unknown; there are: {known}")
         body = await run_in_threadpool(worker_health, run_dir, name)
-        return _json(body, 503 if body["status"] == "stopped" else 200)
+        return _json(body, 503 if body["status"] in {"stopped", "unresponsive"} else 200)
 
     async def metrics(_request: Request) -> Response:
         return Response(await run_in_threadpool(group_metrics, run_dir), media_type=_METRICS_TYPE)

@@ -32,11 +32,12 @@ def worker_health(run_dir: Path, name: str) -> dict[str, Any]:
     Return the health of one worker.
 
     One process: as the process tells it. Several: the worst of them, with all of them under ``processes``. None:
-    status ``stopped``.
+    status ``stopped``. One that lives and does not answer: status ``unresponsive``.
     """
-    found = [answer for process in health.processes(run_dir, name) if (answer := process.health())]
+    alive = health.processes(run_dir, name)
+    found = [process.health() or _silent(name, process.pid) for process in alive]
     if not found:
-        return {"status": "stopped", "worker": name, "ready": False, "last_heartbeat": None, "uptime_seconds": 0}
+        return {**_silent(name, None), "status": "stopped"}
     worst = max(found, key=_badness)
     return worst if len(found) == 1 else {**worst, "processes": found}
 
@@ -90,6 +91,17 @@ def _join(families: dict[str, Metric], family: Metric, labels: dict[str, str]) -
     ]
 
 
+def _silent(name: str, pid: int | None) -> dict[str, Any]:
+    return {
+        "status": "unresponsive",
+        "worker": name,
+        "pid": pid,
+        "ready": False,
+        "last_heartbeat": None,
+        "uptime_seconds": 0,
+    }
+
+
 def _badness(found: dict[str, Any]) -> int:
     order = ["running", "disabled", "degraded", "draining", "starting", "stopped"]
     status = found.get("status")
@@ -102,6 +114,8 @@ def _verdict(found: dict[str, Any]) -> tuple[str, str]:
         return "healthy", f"disabled by {found['disabled_by']}"
     if status == "stopped":
         return "unhealthy", "no process of it runs on this host"
+    if status == "unresponsive":
+        return "unhealthy", f"process {found.get('pid')} lives and does not answer"
     age_s = float(found.get("heartbeat_age_s") or 0.0)
     if age_s > STALLED_S:
         return "unhealthy", f"no heartbeat for {age_s:.0f} s"

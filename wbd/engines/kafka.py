@@ -41,10 +41,11 @@ class EventProducer:
     """
     Publishes batches and says which messages the broker has acknowledged.
 
-    One caller at a time. Nothing connects before the first batch.
+    One caller at a time. Nothing connects before the first batch. A batch takes delivery_timeout_s at most, and a
+    second to give up, which must fit into the time that a worker has to drain.
     """
 
-    def __init__(self, brokers: str, *, client_id: str = "wbd", delivery_timeout_s: float = 30.0) -> None:
+    def __init__(self, brokers: str, *, client_id: str = "wbd", delivery_timeout_s: float = 8.0) -> None:
         self._brokers = brokers
         self._delivery_timeout_s = delivery_timeout_s
         self._client_id = client_id

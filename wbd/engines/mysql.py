@@ -31,8 +31,30 @@ _RETRY = {errorcode.ER_LOCK_DEADLOCK: "deadlock", errorcode.ER_LOCK_WAIT_TIMEOUT
 # The connection is gone, or the server takes none now. 2xxx are client errors; 1927 is MariaDB's "connection was
 # killed"; 1203 and 1226 are a user with too many connections; 1290 and 1836 are a server that is read-only for the
 # length of a failover.
+# 1105 and 1317 are what a Vitess gateway says of a tablet that changes its role.
 _GONE = frozenset(
-    {1040, 1041, 1042, 1043, 1053, 1077, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1290, 1836, 1927}
+    {
+        1040,
+        1041,
+        1042,
+        1043,
+        1053,
+        1077,
+        1105,
+        1129,
+        1152,
+        1158,
+        1159,
+        1160,
+        1161,
+        1184,
+        1203,
+        1226,
+        1290,
+        1317,
+        1836,
+        1927,
+    }
     | {2000, 2001, 2002, 2003, 2005, 2006, 2012, 2013, 2026, 2027, 2055, 4031}
 )
 _NOT_SET_UP = {

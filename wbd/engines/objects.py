@@ -73,6 +73,11 @@ class ObjectStore:
 
         return _side_by_side(read, keys)
 
+    def ping(self) -> None:
+        """Ask for one key, whether there is one or not. Raises ObjectStoreUnavailable, also for a missing bucket."""
+        with self._guarded(""):
+            next(iter(obstore.list(self._store, chunk_size=1)), None)
+
     def list_keys(self, prefix: str = "") -> Iterator[str]:
         """Yield every key that lies under the path *prefix*, in no promised order."""
         with self._guarded(prefix):

@@ -42,7 +42,7 @@ WORKERS: tuple[WorkerSpec, ...] = (
         drain_s=20,
         enabled_setting="entity_diff_enabled",
     ),
-    WorkerSpec("entity_change", "publishes entity change events", drain_s=10),
+    WorkerSpec("entity_change", "publishes entity change events", drain_s=15),
     WorkerSpec("user_stats", "counts users once a day", drain_s=20, enabled_setting="user_stats_enabled"),
     WorkerSpec("api", "health of the group, metrics", drain_s=5),
 )

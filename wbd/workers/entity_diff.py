@@ -111,7 +111,7 @@ class EntityDiffWorker:
     def start(self, run: Run) -> None:
         """Check the servers and join the processes that share the shards."""
         self._db.query("SELECT 1 FROM entity_diff_state LIMIT 1")
-        self._objects.get("wbd-health-check")
+        self._objects.ping()
         self._producer.ping()
         self._leases = SlotLeases(self._db, run.name, run.lease_owner, slots=SHARDS, lease_s=_LEASE_S, clock=run.clock)
         self._diffs = run.metrics.counter("wbd_diffs_total", "Revisions whose diff was published.")
