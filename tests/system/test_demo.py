@@ -14,10 +14,10 @@ import pytest
 from wbd.settings import environment_with
 
 
-def demo(*words: str) -> tuple[int, dict[str, object], str]:
+def demo(*words: str, **environment: str) -> tuple[int, dict[str, object], str]:
     done = subprocess.run(
         [sys.executable, "-m", "wbd", "demo", "--json", *words],
-        env=environment_with(),
+        env=environment_with(**environment),
         capture_output=True,
         text=True,
         timeout=300,
@@ -43,6 +43,16 @@ def test_the_demonstration_takes_a_real_dump() -> None:
     code, report, complaint = demo("--dump", str(Path(corpus) / "dump" / "wikidata-50-lines.json.gz"))
     assert code == 0, complaint
     assert (report["entities"], report["revisions"], report["rejected"]) == (49, 49, 0)
+
+
+def test_without_java_the_mock_cluster_stands_in_for_kafka(tmp_path: Path) -> None:
+    for folder in os.get_exec_path():
+        for program in Path(folder).glob("*") if Path(folder).is_dir() else []:
+            if program.name not in {"java", "mvn"} and not os.path.lexists(tmp_path / program.name):
+                (tmp_path / program.name).symlink_to(program)
+    code, report, complaint = demo("--entities", "40", "--edits", "40", PATH=str(tmp_path))
+    assert code == 0, complaint
+    assert (report["wrong"], report["diffs"]) == ([], 80)
 
 
 def test_a_dump_that_is_not_there_is_a_clear_error() -> None:
