@@ -13,11 +13,18 @@ from wbd.commands import config, demo, group, ids, importing
 from wbd.errors import ConfigError, WbdError
 from wbd.runtime.group import WORKERS, worker_spec
 from wbd.runtime.process import run_worker
-from wbd.settings import load
+from wbd.settings import Settings, load
 from wbd.workers import dev
 
 EXIT_TROUBLE = 2
 _EXIT_INTERRUPTED = 130
+# The settings without which a command of `wbd dev` cannot begin.
+_SERVERS = {
+    "create_buckets": (Settings.objects_address,),
+    "create_tables": (Settings.database_address,),
+    "create_topics": (Settings.brokers,),
+    "check": (Settings.objects_address, Settings.database_address, Settings.brokers),
+}
 _WORKERS = "\n".join(f"  {worker.name:16} {worker.summary}" for worker in WORKERS)
 
 
@@ -75,13 +82,22 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples: wbd dev create_buckets create_tables create_topics | wbd dev check --json",
     )
     dev.add_arguments(servers)
-    servers.set_defaults(run=lambda args: dev.run(args, load().settings))
+    servers.set_defaults(run=_run_dev)
     return parser
 
 
 def _run_worker(args: argparse.Namespace) -> int:
     module = importlib.import_module(worker_spec(args.name).module)
-    return run_worker(args.name, module.build)
+    return run_worker(args.name, module.build, ())
+
+
+def _run_dev(args: argparse.Namespace) -> int:
+    settings = load().settings
+    # All of them before the first command does anything: half of a list of commands done is worse than none.
+    for command in args.command:
+        for address in _SERVERS[command]:
+            address(settings)
+    return dev.run(args, settings)
 
 
 if __name__ == "__main__":

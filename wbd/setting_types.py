@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args, get_origin
+from urllib.parse import unquote, urlsplit
 
+from annotated_types import Ge, Le, MaxLen
 from croniter import croniter
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,64 @@ class ObjectsAddress:
         return self.url if self.folder else f"s3 at {self.endpoint or 'aws'}"
 
 
+def database_from_url(url: str) -> DatabaseAddress:
+    """
+    Read mysql://user:password@host:port/database.
+
+    Raises:
+        ValueError: why it is not allowed. Nothing of the URL is in it: what stands where the port belongs may be the
+            rest of a password that holds a slash.
+    """
+    allowed = "allowed: mysql://user:password@host:port/database, in user and password / @ : # ? as %2F %40 %3A %23 %3F"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f"no host; {allowed}") from None
+    try:
+        port = 3306 if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in {"mysql", "mariadb", "vitess"}:
+        raise ValueError(f"no mysql:// at its beginning; {allowed}")
+    if port == 0:
+        raise ValueError(f"the port is not a number from 1 to 65535; {allowed}")
+    database = unquote(parts.path.lstrip("/"))
+    for what, found in (("host", parts.hostname), ("user", parts.username), ("database", database)):
+        if not found:
+            raise ValueError(f"no {what}; {allowed}")
+    return DatabaseAddress(
+        database=database,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        host=parts.hostname,
+        port=port,
+    )
+
+
+def allowed_values(info: FieldInfo) -> str:
+    """Say in words what a setting takes, where pydantic checks it and not a validator of this file; "" unless known."""
+    low = next((item.ge for item in info.metadata if isinstance(item, Ge)), None)
+    high = next((item.le for item in info.metadata if isinstance(item, Le)), None)
+    longest = next((item.max_length for item in info.metadata if isinstance(item, MaxLen)), None)
+    if get_origin(info.annotation) is Literal:
+        return f"allowed: {', '.join(get_args(info.annotation))}"
+    if info.annotation is bool:
+        return "allowed: true or false"
+    if info.annotation is int:
+        return f"allowed: a whole number from {low} " + ("on" if high is None else f"to {high}")
+    if info.annotation is float:
+        return "allowed: seconds over 0, or with a unit: 500ms, 5s, 2m, 1h"
+    return f"allowed: at most {longest} characters" if longest else ""
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    database_from_url(value.get_secret_value())
+    return value
+
+
 def _seconds(value: object) -> object:
     """Read ``5``, ``"5s"``, ``"500ms"``, ``"2m"`` or ``"1h"`` as seconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.]+)\s*(ms|s|m|h)\s*", value)):
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(ms|s|m|h)\s*", value)):
         factor = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}[match[2]]
         return float(match[1]) * factor
     return value
@@ -85,7 +143,18 @@ def _brokers(value: str) -> str:
 
 
 def _octal(value: object) -> object:
-    return int(value, 8) if isinstance(value, str) and re.fullmatch(r"0?o?[0-7]{3,4}", value) else value
+    if isinstance(value, str):
+        # Never as a decimal number: 77 would be taken for 0115.
+        if not re.fullmatch(r"(0o?)?[0-7]{3}", value):
+            raise ValueError("allowed: an octal mode from 0000 to 0777, such as 0660")
+        return int(value, 8)
+    return value
+
+
+def _version(value: str) -> str:
+    if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", value):
+        raise ValueError("allowed: three numbers, such as 2.0.0")
+    return value
 
 
 def _spans(value: str) -> str:
@@ -100,6 +169,8 @@ Topic = Annotated[str, AfterValidator(_topic)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 Iri = Annotated[str, AfterValidator(_iri)]
 Spans = Annotated[str, AfterValidator(_spans)]
+Version = Annotated[str, AfterValidator(_version)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 Mode = Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -8,6 +8,7 @@ the state folder, defaults. Names and defaults are those of the requirement docu
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -15,9 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -28,6 +28,7 @@ from wbd.setting_types import (
     Bucket,
     Cron,
     DatabaseAddress,
+    DatabaseUrl,
     Iri,
     Mode,
     ObjectsAddress,
@@ -35,8 +36,12 @@ from wbd.setting_types import (
     Seconds,
     Spans,
     Topic,
+    Version,
+    allowed_values,
+    database_from_url,
 )
 
+_SHARED_MEMORY = Path("/dev/shm")
 DEFAULT_FILE = Path("/etc/wbd/wbd.env")
 # Variables with our prefix that are not settings of the product: where the file is, what tests and the build read.
 _NOT_SETTINGS = frozenset({"wbd_settings_file", "wbd_corpus", "wbd_native_dir", "wbd_no_extensions"})
@@ -83,7 +88,7 @@ class Settings(BaseSettings):
     vitess_database: str | None = Field(None, description="database name")
     vitess_user: str | None = Field(None, description="database user")
     vitess_password: SecretStr = Field(SecretStr(""), description="database password")
-    database_url: SecretStr | None = Field(None, description="mysql://user:password@host:port/database, instead")
+    database_url: DatabaseUrl | None = Field(None, description="mysql://user:password@host:port/database, instead")
     database_max_connections: int = Field(200, ge=1, le=10_000, description="connections that one process may open")
 
     # Objects
@@ -127,8 +132,12 @@ class Settings(BaseSettings):
     ids_socket: Path | None = Field(None, description="Unix socket of the id server; run/ids.sock when absent")
     ids_socket_mode: Mode = Field(0o600, description="octal; 0660 with ids_socket_group for API processes of a group")
     ids_socket_group: str | None = Field(None, description="group that owns the id server's socket")
+    ids_segment: Path | None = Field(
+        None, description="file on tmpfs for the ring of ids; in a private folder of /dev/shm when absent"
+    )
     ids_max_clients: int = Field(10_000, ge=1, le=100_000, description="connections that the id server takes")
     ids_max_count: int = Field(10_000, ge=1, le=1_000_000, description="ids that one command may take")
+    ids_idle_s: float = Field(0.0, ge=0.0, le=86_400.0, description="a client silent for so long is closed; 0: never")
     ids_wait_s: Seconds = Field(5.0, description="how long a command waits for a refill before the error")
     id_range_size_max: int = Field(1_000_000, ge=1, le=10**9, description="bound of the adaptive range size")
     id_range_size_min: int = Field(1000, ge=1, le=10**9, description="smallest range that is reserved ahead")
@@ -147,9 +156,7 @@ class Settings(BaseSettings):
     # Entity diff
     entity_diff_enabled: bool = Field(True, description="run the entity diff worker")
     entity_diff_poll_interval: int = Field(60, ge=1, le=86_400, description="seconds between polls that find nothing")
-    streaming_entity_diff_version: str = Field(
-        "2.0.0", pattern=r"^\d+\.\d+\.\d+$", description="schema_version of entity diff events"
-    )
+    streaming_entity_diff_version: Version = Field("2.0.0", description="schema_version of entity diff events")
     entity_diff_overlap_s: Seconds = Field(
         120.0, description="window that is read again, longer than any transaction of a writer"
     )
@@ -219,13 +226,22 @@ class Settings(BaseSettings):
             for path in (self.wbd_state_dir, folder):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            where = str(self.wbd_state_dir)
-            raise ConfigError(f"wbd_state_dir {where!r}: {error.strerror}; allowed: a folder that we own") from None
+            raise _bad_state_dir(self.wbd_state_dir, error) from None
         return folder
 
     @property
     def ids_socket_path(self) -> Path:
         return self.ids_socket or self.run_dir / "ids.sock"
+
+    @property
+    def ids_segment_path(self) -> Path:
+        if self.ids_segment is not None:
+            return self.ids_segment
+        if not _SHARED_MEMORY.is_dir():
+            return self.run_dir / "ids.segment"
+        # One ring a socket, wherever the socket is.
+        digest = hashlib.blake2b(os.fsencode(self.ids_socket_path), digest_size=8).hexdigest()
+        return _SHARED_MEMORY / f"wbd-{os.geteuid()}" / f"{digest}.ids"
 
     @property
     def database_is_set(self) -> bool:
@@ -242,7 +258,7 @@ class Settings(BaseSettings):
     def database_address(self) -> DatabaseAddress:
         """Return where the database is. Raises ConfigError when the settings do not say."""
         if self.database_url is not None:
-            return _database_from_url(self.database_url.get_secret_value())
+            return database_from_url(self.database_url.get_secret_value())
         if not self.database_is_set:
             raise ConfigError("vitess_host missing; set VITESS_HOST (and user, password, database), or start: wbd up")
         missing = [name for name in ("vitess_database", "vitess_user") if not getattr(self, name)]
@@ -258,8 +274,8 @@ class Settings(BaseSettings):
         )
 
     def objects_address(self) -> ObjectsAddress:
-        """Return where objects live: as set, else a folder of the state folder."""
-        url = self.objects_url or ("s3://" if self.objects_are_set else f"file://{self.wbd_state_dir / 'objects'}")
+        """Return where objects live: as set, else a folder of the state folder, which is made then."""
+        url = self.objects_url or ("s3://" if self.objects_are_set else f"file://{self.run_dir.parent / 'objects'}")
         if not re.match(r"file:///|s3://$", url):
             raise ConfigError(f"objects_url {url!r} not allowed; allowed: file:///folder or s3://")
         secret = self.s3_secret_key.get_secret_value() if self.s3_secret_key else None
@@ -314,14 +330,18 @@ def load(environment: Mapping[str, str] | None = None, *, with_stack: bool = Tru
     take({key: value for key, value in env.items() if value != ""}, "environment {}")
     path = _settings_file(env)
     if path is not None:
-        found = dotenv_values(path, interpolate=False)
+        found = _assignments(path)
         _refuse_unknown(found, names, str(path))
         take(found, f"file {path}")
     if with_stack:
         # The folder decides where to look, so it must be valid before the rest is.
         state_dir = Path(merged.get("wbd_state_dir", _xdg("XDG_STATE_HOME", ".local/state")))
         stack_file = state_dir / "run" / "stack.json"
-        if stack_file.is_file():
+        try:
+            stack_is_there = stack_file.is_file()
+        except OSError as error:
+            raise _bad_state_dir(state_dir, error) from None
+        if stack_is_there:
             take(_stack(stack_file), f"running group ({stack_file})")
     try:
         settings = Settings(**merged)
@@ -376,6 +396,36 @@ def _settings_file(env: Mapping[str, str]) -> Path | None:
     return Path(given)
 
 
+def _assignments(path: Path) -> dict[str, str]:
+    """
+    Read the NAME=value lines of a settings file, with the quotes and comments of a shell.
+
+    Raises:
+        ConfigError: the first line that is none, without its text, which may be a secret.
+    """
+    found: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            bindings = list(parse_stream(file))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise ConfigError(f"settings file {path}: not readable ({reason})") from None
+    for binding in bindings:
+        if binding.error or (binding.key is not None and binding.value is None):
+            text, line = binding.original
+            # Blank lines before it count as its own.
+            line += text[: len(text) - len(text.lstrip())].count("\n")
+            raise ConfigError(f"settings file {path}, line {line}: not NAME=value; quotes must be closed")
+        if binding.key is not None and binding.value is not None:
+            found[binding.key] = binding.value
+    return found
+
+
+def _bad_state_dir(path: Path, error: OSError) -> ConfigError:
+    allowed = "allowed: a folder that this user owns or may make"
+    return ConfigError(f"wbd_state_dir {str(path)!r} cannot be used: {error.strerror}; {allowed}")
+
+
 def _stack(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
@@ -398,7 +448,9 @@ def _refuse_unknown_environment(env: Mapping[str, str], names: Mapping[str, str]
         low = given.lower()
         if low in names or low in _NOT_SETTINGS:
             continue
-        if low.startswith("wbd_") or difflib.get_close_matches(low, names, n=1, cutoff=0.92):
+        # Letters that changed places make no other program's name; another letter in a short name may (WORKER_IP).
+        swapped = any(low[:at] + low[at + 1] + low[at] + low[at + 2 :] in names for at in range(len(low) - 1))
+        if low.startswith("wbd_") or swapped or difflib.get_close_matches(low, names, n=1, cutoff=0.92):
             _refuse_unknown({given: ""}, names, "environment")
 
 
@@ -415,29 +467,12 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         info = Settings.model_fields.get(name)
         secret = info is not None and "SecretStr" in str(info.annotation)
         value = "***" if secret else repr(problem["input"])
-        allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        lines.append(f"setting {name} = {value} not allowed: {allowed} (from {origins.get(name, 'default')})")
+        reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if info is not None and problem["type"] != "value_error":
+            reason = allowed_values(info) or reason
+        link = "; " if reason.startswith("allowed:") else ": "
+        lines.append(f"setting {name} = {value} not allowed{link}{reason} (from {origins.get(name, 'default')})")
     return "; ".join(lines)
-
-
-def _database_from_url(url: str) -> DatabaseAddress:
-    """Read mysql://user:password@host:port/database; the error never shows the password."""
-    allowed = "database_url not allowed; allowed: mysql://user:password@host:port/database"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 3306
-    except ValueError:
-        raise ConfigError(allowed) from None
-    database = parts.path.lstrip("/")
-    if parts.scheme not in {"mysql", "mariadb", "vitess"} or not parts.hostname or not parts.username or not database:
-        raise ConfigError(allowed)
-    return DatabaseAddress(
-        database=unquote(database),
-        user=unquote(parts.username),
-        password=unquote(parts.password or ""),
-        host=parts.hostname,
-        port=port,
-    )
 
 
 def _xdg(variable: str, below_home: str) -> Path:

@@ -36,6 +36,21 @@ def test_the_demonstration_exits_0_when_everything_adds_up_and_leaves_nothing_be
     assert set(Path(tempfile.gettempdir()).glob("wbd-demo-*")) == before
 
 
+def test_the_demonstration_gives_no_advice_about_a_group_that_is_gone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wbd", "demo", "--entities", "5", "--edits", "5"],
+        env=environment_with(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all ready after" in done.stdout
+    assert "everything adds up" in done.stdout
+    for command in ("wbd status", "wbd down"):
+        assert command not in done.stdout
+
+
 def test_the_demonstration_takes_a_real_dump() -> None:
     corpus = os.environ.get("WBD_CORPUS")
     if not corpus:

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from wbd.errors import ConfigError, DependencyUnavailable
+from wbd.settings import environment_with
 from wbd.stack.control import GroupNotRunning, State, Supervisor, follow
 from wbd.stack.exclusive import StackBusy
-from wbd.stack.group import StackOptions, down, status, up
+from wbd.stack.group import StackOptions, down, outlived, status, up
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
 from wbd.stack.places import StateDir
@@ -190,6 +191,13 @@ def test_a_killed_worker_is_back_by_itself_and_counted(group: Group) -> None:
     supervisor = Supervisor(group.places)
     supervisor.restart("two", timeout_s=10)
     assert wait_until(lambda: group.ready("two") and supervisor.tail("two", 1) == ["started two"], 10)
+    # That one was asked for.
+    assert {row.name: row.restarts for row in status(group.options)} == {"mariadb": 0, "one": 1, "two": 0}
+    _, pid = group.row_state("two")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: group.row_state("two")[1] not in (None, pid), 10)
+    assert {row.name: row.restarts for row in status(group.options)} == {"mariadb": 0, "one": 1, "two": 1}
     with pytest.raises(ConfigError, match="program 'three' unknown; there are: mariadb, one, two"):
         supervisor.process("three")
 
@@ -211,6 +219,41 @@ def test_up_recovers_when_supervisord_was_killed(group: Group) -> None:
     for left in orphans.values():
         assert left is not None
         assert wait_for_exit(left, 1)
+
+
+def test_status_and_down_say_what_outlived_a_killed_supervisord(group: Group) -> None:
+    group.up()
+    pids = sorted(row.pid for row in status(group.options) if row.pid)
+    pid = Supervisor(group.places).pid()
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for_exit(pid, 10)
+    assert outlived(group.options) == pids
+    env = environment_with(WBD_STATE_DIR=str(group.state_dir))
+    wbd = [sys.executable, "-m", "wbd"]
+    done = subprocess.run([*wbd, "status"], env=env, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    listed = ", ".join(map(str, pids))
+    assert f"3 processes of the group live without their supervisord (pids {listed})" in done.stderr
+    assert "end them with: wbd down" in done.stderr
+    done = subprocess.run([*wbd, "status", "--json"], env=env, capture_output=True, text=True, cwd=ROOT)
+    assert json.loads(done.stdout)["outlived"] == pids
+    assert group.down() is True
+    assert "ended 3 processes that had outlived their supervisord" in group.lines
+    done = subprocess.run([*wbd, "status"], env=env, capture_output=True, text=True, cwd=ROOT)
+    assert "live without" not in done.stderr
+
+
+def test_every_file_of_a_stack_is_for_its_owner_only(group: Group) -> None:
+    """Whatever umask `wbd up` was started with; sockets have modes of their own below a folder that is closed."""
+    before = os.umask(0o022)
+    try:
+        group.up()
+    finally:
+        os.umask(before)
+    files = [path for folder in ("run", "log") for path in (group.state_dir / folder).rglob("*") if path.is_file()]
+    assert {"supervisord.log", "supervisord.pid", "one.log", "mariadb.log"} <= {path.name for path in files}
+    # MariaDB gives its pid file a mode of its own.
+    assert {path.name for path in files if path.stat().st_mode & 0o077} <= {"mysql.pid"}
 
 
 def test_up_recovers_when_everything_was_killed(group: Group) -> None:
@@ -297,6 +340,55 @@ def test_a_worker_that_does_not_become_ready_is_reported_with_its_log_and_nothin
             ready_s=2.0,
         )
     assert group.left_over() == []
+
+
+def test_what_a_worker_waits_for_is_told_at_once_and_once(group: Group) -> None:
+    asked: list[str] = []
+
+    def trouble(name: str) -> str | None:
+        asked.append(name)
+        return "port 8080 is taken" if name == "one" else None
+
+    up(
+        group.options,
+        detach=True,
+        prepare=lambda: None,
+        ready=lambda name: asked.count(name) >= 3,
+        trouble=trouble,
+        echo=group.lines.append,
+        workers=[group.program("one"), group.program("two")],
+    )
+    assert group.lines.count("one: not ready yet: port 8080 is taken") == 1
+    assert [line for line in group.lines if "not ready yet" in line and "two" in line] == []
+
+
+def test_an_engine_that_does_not_stay_up_is_told_at_once_with_its_log_and_without_that_of_earlier_runs(
+    group: Group,
+) -> None:
+    group.places.create()
+    group.places.log_of("mariadb").write_text("an earlier run\n")
+    # Whole to the eye, and no database.
+    (group.places.mysql / "mysql").mkdir(parents=True)
+    (group.places.mysql / "ibdata1").write_bytes(b"x")
+    with pytest.raises(DependencyUnavailable, match="embedded mariadb: does not stay up") as error:
+        group.up()
+    (told,) = [line for line in group.lines if line.startswith("mariadb: ended at once")]
+    for text in (told, str(error.value)):
+        assert "ibdata1" in text or "[ERROR]" in text
+        assert "an earlier run" not in text
+
+
+def test_an_error_shows_no_line_of_an_earlier_run(group: Group) -> None:
+    def broken(says: str) -> Program:
+        return Program("broken", (sys.executable, "-c", f"raise SystemExit({says!r})"), startsecs=1, stop_wait_s=5)
+
+    with pytest.raises(DependencyUnavailable, match="planted in the first run"):
+        group.up(workers=[broken("planted in the first run")])
+    with pytest.raises(DependencyUnavailable, match="planted in the second run") as error:
+        group.up(workers=[broken("planted in the second run")])
+    assert "first run" in group.log("broken")
+    assert "first run" not in str(error.value)
+    assert [line for line in group.lines if line.startswith("broken: ended at once") and "second run" in line]
 
 
 def test_a_failing_prepare_stops_what_has_started(group: Group) -> None:

@@ -105,6 +105,19 @@ def test_the_api_answers_for_every_worker_of_the_table_and_404_for_others(tmp_pa
     assert [worker["name"] for worker in client.get("/workers").json()] == [worker.name for worker in WORKERS]
 
 
+def test_the_root_of_the_api_names_every_path_and_each_of_them_answers(tmp_path: Path) -> None:
+    client = TestClient(create_app(tmp_path))
+    answer = client.get("/")
+    assert answer.status_code == 200
+    paths = answer.json()["paths"]
+    assert set(paths) == {"/health", "/workers", "/workers/{name}/health", "/metrics"}
+    assert all(paths.values())
+    for path in paths:
+        assert client.get(path.format(name="api")).status_code in (200, 503)
+    nonsense = client.get("/nonsense")
+    assert (nonsense.status_code, nonsense.json()) == (404, {"error": "Not Found"})
+
+
 def test_group_health_is_unhealthy_without_an_essential_worker_degraded_without_another(tmp_path: Path, serve) -> None:  # type: ignore[no-untyped-def]
     client = TestClient(create_app(tmp_path))
     assert client.get("/health").status_code == 503

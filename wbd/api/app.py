@@ -1,5 +1,6 @@
 """The HTTP face of the group: health of every worker, of the group, and its metrics.
 
+GET /                         these paths
 GET /workers                  every worker of the table
 GET /workers/{name}/health    one worker, as the worker itself tells it
 GET /health                   the group; 503 when an essential worker does not work
@@ -27,12 +28,21 @@ from wbd.runtime.clock import iso
 from wbd.runtime.group import WORKERS
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PATHS = {
+    "/health": "health of the group; 503 when an essential worker does not work",
+    "/workers": "every worker of the group",
+    "/workers/{name}/health": "health of one worker; 503 when it does not run or does not answer",
+    "/metrics": "metrics of all processes in the Prometheus text format",
+}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(run_dir: Path, worker_name: str = "api") -> Starlette:
     """Return the ASGI application; it reads the health sockets below *run_dir* anew for each request."""
     started_mono_s = time.monotonic()
+
+    async def index(_request: Request) -> Response:
+        return _json({"paths": _PATHS})
 
     async def health(_request: Request) -> Response:
         found = await run_in_threadpool(group_health, run_dir)
@@ -66,6 +76,7 @@ def create_app(run_dir: Path, worker_name: str = "api") -> Starlette:
 
     return Starlette(
         routes=[
+            Route("/", index),
             Route("/health", health),
             Route("/workers", workers),
             Route("/workers/{name}/health", one_worker),

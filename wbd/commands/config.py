@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from typing import Any
 
@@ -10,12 +11,21 @@ import orjson
 from rich.table import Table
 
 from wbd.commands.terminal import print_table
+from wbd.errors import BadInput
 from wbd.settings import Settings, load, shown
 
 
 def config(args: argparse.Namespace) -> int:
-    """Print every setting, its value (secrets as ***) and its origin."""
+    """
+    Print every setting, its value (secrets as ***) and its origin.
+
+    Raises:
+        BadInput: a part that the name of no setting holds.
+    """
     loaded = load()
+    for part in args.name:
+        if not any(part.lower() in name for name in Settings.model_fields):
+            raise BadInput(f"no setting's name contains {part!r}{_suggestion(part)}; all: wbd config")
     rows = [
         {"name": name, "value": shown(loaded.settings, name), "origin": loaded.origins[name]}
         for name in Settings.model_fields
@@ -32,6 +42,13 @@ def config(args: argparse.Namespace) -> int:
         table.add_row(row["name"], row["value"], row["origin"], meaning)
     print_table(table)
     return 0
+
+
+def _suggestion(part: str) -> str:
+    """Name settings, or words of their names, that are close to what was asked for."""
+    words = {word for name in Settings.model_fields for word in name.split("_")}
+    close = difflib.get_close_matches(part.lower(), [*Settings.model_fields, *sorted(words)], n=3, cutoff=0.7)
+    return f"; did you mean {', '.join(close)}?" if close else ""
 
 
 def add_arguments(commands: Any) -> None:

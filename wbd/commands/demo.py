@@ -49,7 +49,8 @@ def demo(args: argparse.Namespace) -> int:
 
     try:
         dump = args.dump or demo_run.make_dump(folder, args.entities, args.edits, args.seed)
-        wbd("up", "--detach")
+        # The group is gone at the end, so advice how to look at it would mislead.
+        wbd("up", "--detach", "--no-hints")
         report = demo_run.run(load(env).settings, dump, import_dump, tell)
         if not args.json:
             wbd("status")

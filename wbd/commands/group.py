@@ -43,6 +43,8 @@ def options(settings: Settings) -> stack.StackOptions:
 def up(args: argparse.Namespace) -> int:
     """Start the group; without server settings also the embedded engines."""
     settings = load(with_stack=False).settings
+    if settings.database_is_set:
+        settings.database_address()  # or half an address would be found out only after the engines have started
 
     def prepare() -> None:
         # Only now do the settings say where the embedded engines are.
@@ -57,7 +59,12 @@ def up(args: argparse.Namespace) -> int:
 
     def on_ready() -> None:
         echo(f"state folder {settings.state_dir}; health at http://{settings.api_host}:{settings.metrics_port}/health")
-        echo("look with: wbd status; stop with: wbd down" if args.detach else "stop with Ctrl-C or: wbd down")
+        if not args.no_hints:
+            echo("look with: wbd status; stop with: wbd down" if args.detach else "stop with Ctrl-C or: wbd down")
+
+    def trouble(name: str) -> str | None:
+        found = worker_health(settings.run_dir, name).get("trouble") or {}
+        return found.get("message")
 
     stack.up(
         options(settings),
@@ -66,6 +73,7 @@ def up(args: argparse.Namespace) -> int:
         ready=lambda name: bool(worker_health(settings.run_dir, name).get("ready")),
         echo=echo,
         on_ready=on_ready,
+        trouble=trouble,
     )
     return 0
 
@@ -84,10 +92,17 @@ def status(args: argparse.Namespace) -> int:
     try:
         rows = [_row(settings, row) for row in Supervisor(StateDir.at(settings.state_dir)).processes()]
     except GroupNotRunning as error:
+        left = stack.outlived(stack.StackOptions(settings.state_dir))
         if args.json:
-            _write_json({"running": False, "error": str(error), "processes": []})
+            _write_json({"running": False, "error": str(error), "outlived": left, "processes": []})
         else:
             sys.stderr.write(f"wbd: {error}\n")
+            if left:
+                pids = ", ".join(map(str, left))
+                sys.stderr.write(
+                    f"wbd: {len(left)} processes of the group live without their supervisord (pids {pids}); "
+                    "end them with: wbd down, or end them and start the group afresh with: wbd up\n"
+                )
         return 2
     well = all(row["ok"] for row in rows)
     if args.json:
@@ -137,13 +152,15 @@ def add_arguments(commands: Any) -> None:
         epilog="examples: wbd up -d | KAFKA_BROKERS=k1:9092 VITESS_HOST=db VITESS_USER=wbd VITESS_DATABASE=wiki wbd up",
     )
     parser.add_argument("-d", "--detach", action="store_true", help="return when all is ready instead of staying")
+    parser.add_argument("--no-hints", action="store_true", help="do not say at the end what to do next")
     parser.set_defaults(run=up)
     parser = commands.add_parser("down", help="stop workers, then engines", epilog="example: wbd down")
     parser.set_defaults(run=down)
     parser = commands.add_parser(
         "status",
         help="show every program of the group",
-        description="Exit code 0: all ready; 1: something is not; 2: nothing runs.",
+        description="Exit code 0: all ready; 1: something is not; 2: nothing runs. RESTARTS counts those that nobody"
+        " asked for.",
         epilog="examples: wbd status | wbd status --json | jq '.processes[] | select(.ok | not)'",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +24,7 @@ from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
 from wbd.revisions.importer import ImportReport, import_files
 from wbd.revisions.importer import Progress as ImportProgress
+from wbd.revisions.rejects import reject_path
 from wbd.revisions.store import RevisionStore
 from wbd.settings import load
 
@@ -33,6 +34,8 @@ _EXIT_INTERRUPTED = 130
 # Without a terminal, such as in a log, a line now and then.
 _LINE_EVERY_S = 5.0
 _MAX_EDITOR_ID = 2**32 - 1
+# Of all reasons for a rejection only those of a file that could not be decompressed to its end hold these words.
+_DAMAGED = "of the compressed file"
 
 OnProgress = Callable[[ImportProgress], None]
 
@@ -96,10 +99,10 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.json:
         sys.stdout.write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode() + "\n")
-    else:
+    elif report.read or not report.trouble:
         _print_report(report)
-    for trouble in report.trouble:
-        sys.stderr.write(f"wbd import: {trouble}\n")
+    for message in [*_cut_short(args.files, args.rejects, report), *_empty(args.files, report), *report.trouble]:
+        sys.stderr.write(f"wbd import: {message}\n")
     if report.trouble:
         return _EXIT_TROUBLE
     if report.interrupted:
@@ -203,6 +206,28 @@ def _print_report(report: ImportReport) -> None:
     print_table(table)
     for path in report.rejected_files:
         sys.stdout.write(f"rejected lines, with reasons: {path}\n")
+
+
+def _cut_short(files: list[str], rejects_folder: Path | None, report: ImportReport) -> Iterator[str]:
+    """Say of which inputs the rest could not be read, from what was set aside of them."""
+    names = {"stdin" if name == "-" else name for name in files}
+    inputs = {str(reject_path(name, rejects_folder)): name for name in names}
+    for path in report.rejected_files:
+        with suppress(OSError), Path(path).open("rb") as lines:
+            reasons = (str(orjson.loads(line)["reason"]) for line in lines if _DAMAGED.encode() in line)
+            for reason in reasons:
+                if _DAMAGED in reason:
+                    yield f"{inputs.get(path, path)}: not read to its end: {reason}; what came before it is in"
+                    break
+
+
+def _empty(files: list[str], report: ImportReport) -> Iterator[str]:
+    """Warn of inputs that gave nothing: files of no bytes, or all of them when the whole import found no entity."""
+    nothing = not (report.read or report.trouble or report.interrupted)
+    for name in files:
+        with suppress(OSError):
+            if nothing or (Path(name).is_file() and Path(name).stat().st_size == 0):
+                yield f"warning: no entity in {name}"
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:

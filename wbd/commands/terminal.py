@@ -12,6 +12,11 @@ _WIDTH_WITHOUT_TERMINAL = 220
 
 
 def print_table(table: Table) -> None:
-    """Write a table to standard output."""
-    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-    Console(highlight=False, width=width).print(table)
+    """Write a table to standard output; without a terminal no line ends in blanks, which rich fills columns with."""
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    console = Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))

@@ -7,13 +7,14 @@ Exit codes: 0 stopped as asked, 70 a bug (too many unforeseen errors in a row), 
 
 from __future__ import annotations
 
+import argparse
 import os
 import queue
 import signal
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -237,13 +238,27 @@ class DisabledWorker:
         return {"disabled_by": self._setting}
 
 
-def run_worker(name: str, build: Build) -> int:
+def run_worker(name: str, build: Build, arguments: Sequence[str] | None = None) -> int:
     """
     Run one worker in this process until SIGTERM or SIGINT; the body of ``python -m wbd.workers.NAME``.
 
+    Args:
+        arguments: of the command line, this process' own if None; a worker takes none but --help.
+
     Returns:
         The exit code, see the module.
+
+    Raises:
+        SystemExit: 0 after --help, 2 for an argument.
     """
+    argparse.ArgumentParser(
+        prog=f"python -m wbd.workers.{name}",
+        description=sys.modules[build.__module__].__doc__,
+        epilog="A worker takes no arguments. It is configured by settings: environment variables, or lines of a\n"
+        "settings file (all: wbd config). It runs until SIGTERM or Ctrl-C, which let it finish what it is doing.\n\n"
+        f"example: LOG_FORMAT=simple python -m wbd.workers.{name}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
     os.umask(0o077)
     try:
         settings = load().settings

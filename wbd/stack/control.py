@@ -55,7 +55,8 @@ class ProcessRow:
 
     pid: None when no process lives.
     uptime_s: since its last start, 0 when no process lives.
-    restarts: starts after the first since supervisord began; None when its log does not tell.
+    restarts: how often supervisord started it again since it began, because it had ended unasked; None when its log
+        does not tell.
     message: why it does not run, or "".
     """
 
@@ -91,8 +92,8 @@ class Supervisor:
 
     def processes(self) -> list[ProcessRow]:
         """Return every program, by group and name."""
-        starts = _starts(self._places.log_of("supervisord"))
-        return [_row(info, starts) for info in cast(list[dict[str, Any]], self._call("getAllProcessInfo"))]
+        restarts = _restarts(self._places.log_of("supervisord"))
+        return [_row(info, restarts) for info in cast(list[dict[str, Any]], self._call("getAllProcessInfo"))]
 
     def process(self, name: str) -> ProcessRow:
         """
@@ -227,7 +228,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         return _UnixConnection(self._path)
 
 
-def _row(info: dict[str, Any], starts: dict[str, int]) -> ProcessRow:
+def _row(info: dict[str, Any], restarts: dict[str, int]) -> ProcessRow:
     state = State(info["statename"])
     pid = int(info["pid"]) or None
     message = info["spawnerr"] or ""
@@ -240,22 +241,30 @@ def _row(info: dict[str, Any], starts: dict[str, int]) -> ProcessRow:
         state=state,
         pid=pid,
         uptime_s=max(0, int(info["now"]) - int(info["start"])) if pid else 0,
-        restarts=max(0, starts[name] - 1) if name in starts else None,
+        restarts=restarts.get(name),
         message=message,
         log_path=Path(info["stdout_logfile"]),
     )
 
 
-def _starts(log: Path) -> dict[str, int]:
-    """Count starts of each program since supervisord began, from its log; XML-RPC does not tell."""
+def _restarts(log: Path) -> dict[str, int]:
+    """Count restarts of each program since supervisord began that nobody asked for; XML-RPC does not tell."""
     counts: dict[str, int] = {}
-    try:
-        with log.open(errors="replace") as lines:
-            for line in lines:
-                if "supervisord started with pid" in line:
-                    counts.clear()
-                elif match := re.search(r" INFO spawned: '(\S+)' with pid ", line):
-                    counts[match[1]] = counts.get(match[1], 0) + 1
-    except FileNotFoundError:
-        pass
+    # Stopped on command, or given up: somebody asks for the next start.
+    asked: set[str] = set()
+    with contextlib.suppress(OSError), log.open(errors="replace") as lines:
+        for line in lines:
+            if "supervisord started with pid" in line:
+                counts.clear()
+                asked.clear()
+            elif match := re.search(r" INFO (spawned|stopped|gave up): '?([^\s']+)", line):
+                what, name = match.groups()
+                if what != "spawned":
+                    asked.add(name)
+                elif name not in counts:
+                    counts[name] = 0
+                elif name in asked:
+                    asked.remove(name)
+                else:
+                    counts[name] += 1
     return counts

@@ -37,6 +37,7 @@ class Engine(ABC):
     def __init__(self, state_dir: Path) -> None:
         self.places = StateDir.at(state_dir)
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_bytes = 0
 
     @abstractmethod
     def prepare(self) -> None:
@@ -106,11 +107,12 @@ class Engine(ABC):
                     self._process = None
                     raise self.unavailable(
                         f"embedded {self.name}: ended with exit code {code} before it answered; "
-                        f"{last_lines(self.log_path)}"
+                        f"{last_lines(self.log_path, self._log_bytes)}"
                     ) from error
                 if time.monotonic() >= deadline_mono_s:
                     raise self.unavailable(
-                        f"embedded {self.name}: no answer after {limit_s:.0f} s ({error}); {last_lines(self.log_path)}"
+                        f"embedded {self.name}: no answer after {limit_s:.0f} s ({error}); "
+                        f"{last_lines(self.log_path, self._log_bytes)}"
                     ) from error
                 time.sleep(0.02)
 
@@ -128,6 +130,7 @@ class Engine(ABC):
         self.end_orphans()
         self.prepare()
         with self.log_path.open("ab") as log:
+            self._log_bytes = log.tell()
             # A session of its own, so that Ctrl-C in a terminal reaches the engine only through stop().
             self._process = subprocess.Popen(
                 self.command(),

@@ -22,6 +22,7 @@ class StackBusy(RetryableError):
 def exclusive(places: StateDir, wait_s: float) -> Iterator[None]:
     """Hold the state folder for one ``up`` or ``down``; the kernel lets go of it when the process ends."""
     path = places.run / "up.lock"
+    path.touch(mode=0o600)
     with path.open("a+") as file:
         deadline_mono_s = time.monotonic() + wait_s
         while True:

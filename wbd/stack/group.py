@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wbd.errors import BrokerUnavailable, ConfigError, DependencyUnavailable
@@ -26,8 +26,9 @@ from wbd.stack.exclusive import StackBusy, exclusive, interruptible, uninterrupt
 from wbd.stack.kafka import KafkaBroker, fetch_libraries
 from wbd.stack.mariadb import MariaDB
 from wbd.stack.mock_kafka import LIMITS, MockKafka
-from wbd.stack.places import StateDir, last_lines, read_json_object, write_private
-from wbd.stack.processes import end_processes, wait_for_exit
+from wbd.stack.orphans import end_orphans, find_orphans
+from wbd.stack.places import StateDir, last_lines, log_sizes, read_json_object, write_private
+from wbd.stack.processes import wait_for_exit
 from wbd.stack.supervisor import (
     ENGINE_GROUP,
     WORKER_GROUP,
@@ -66,6 +67,37 @@ class StackOptions:
     topics: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """
+    One start under way.
+
+    log_bytes: where each log ended before it.
+    told: troubles that have been reported.
+    """
+
+    places: StateDir
+    options: StackOptions
+    programs: Sequence[Program]
+    prepare: Callable[[], None]
+    ready: Callable[[str], bool]
+    trouble: Callable[[str], str | None]
+    echo: Echo
+    ready_s: float
+    log_bytes: Mapping[Path, int]
+    told: set[str] = field(default_factory=set)
+
+    def last_lines(self, path: Path, count: int = 15) -> str:
+        """Return the end of what this start wrote to a log."""
+        return last_lines(path, self.log_bytes.get(path, 0), count)
+
+    def tell_once(self, trouble: str, more: str = "") -> None:
+        """Report a trouble that may pass, at once and not again."""
+        if trouble not in self.told:
+            self.told.add(trouble)
+            self.echo(f"{trouble}{more}")
+
+
 def up(
     options: StackOptions,
     *,
@@ -74,6 +106,7 @@ def up(
     ready: Callable[[str], bool],
     echo: Echo,
     on_ready: Callable[[], None] | None = None,
+    trouble: Callable[[str], str | None] = lambda name: None,
     workers: Sequence[Program] | None = None,
     ready_s: float = 60.0,
 ) -> None:
@@ -84,6 +117,7 @@ def up(
         prepare: creates tables, buckets and topics; called when the engines answer and stack.json is written.
         ready: tells whether one worker, by name, is ready.
         on_ready: called once when everything is ready.
+        trouble: tells what stands in the way of a worker that is not ready, None if nothing is known.
         workers: programs of the group; those of the table of workers if None.
         ready_s: how long the workers may take to become ready.
 
@@ -99,8 +133,9 @@ def up(
         with exclusive(places, wait_s=0.0):
             _clear_the_way(places, echo)
             _starting(places).touch(mode=0o600)
+            start = _Start(places, options, programs, prepare, ready, trouble, echo, ready_s, log_sizes(places))
             try:
-                supervisord = _start(places, options, programs, prepare, ready, echo, ready_s)
+                supervisord = _start(start)
             except BaseException as error:
                 if not isinstance(error, KeyboardInterrupt):
                     echo("did not come up; stopping what has started")
@@ -119,12 +154,12 @@ def up(
             supervisord.wait()
             return
         with exclusive(places, wait_s=_down_s(places)):
-            left = _end_orphans(places)
+            left = end_orphans(places)
             places.stack_json.unlink(missing_ok=True)
         if code != 0 or left:
             raise DependencyUnavailable(
                 f"supervisord ended with exit code {code}; {len(left)} processes that it left behind were ended; "
-                f"{last_lines(places.log_of('supervisord'))}"
+                f"{start.last_lines(places.log_of('supervisord'))}"
             )
         echo("stopped")
 
@@ -154,6 +189,11 @@ def status(options: StackOptions) -> list[ProcessRow]:
         GroupNotRunning: no supervisord answers.
     """
     return Supervisor(StateDir.at(options.state_dir)).processes()
+
+
+def outlived(options: StackOptions) -> list[int]:
+    """Return the pids of the processes of a stack; worth knowing when no supervisord answers for them."""
+    return find_orphans(StateDir.at(options.state_dir))
 
 
 def choose_engines(options: StackOptions, echo: Echo) -> list[Engine]:
@@ -198,18 +238,11 @@ def _kafka(options: StackOptions, echo: Echo) -> Engine:
     return MockKafka(options.state_dir, options.topics)
 
 
-def _start(
-    places: StateDir,
-    options: StackOptions,
-    programs: Sequence[Program],
-    prepare: Callable[[], None],
-    ready: Callable[[str], bool],
-    echo: Echo,
-    ready_s: float,
-) -> subprocess.Popen[bytes]:
+def _start(start: _Start) -> subprocess.Popen[bytes]:
     begun_mono_s = time.monotonic()
-    engines = choose_engines(options, echo)
-    objects_url = _prepare_objects(places, options.objects_url)
+    places, programs, echo = start.places, start.programs, start.echo
+    engines = choose_engines(start.options, echo)
+    objects_url = _prepare_objects(places, start.options.objects_url)
     places.stack_json.unlink(missing_ok=True)
     for engine in engines:
         echo(f"{engine.name}: preparing")
@@ -219,16 +252,16 @@ def _start(
     supervisor = Supervisor(places)
     own: dict[str, str] = {}
     for engine in engines:
-        answer = _wait_for_engine(supervisor, engine)
+        answer = _wait_for_engine(supervisor, engine, start)
         own |= engine.settings()
         echo(f"{engine.name}: {answer} answers ({', '.join(engine.settings().values())})")
     if objects_url is not None:
         own["objects_url"] = objects_url
     write_private(places.stack_json, json.dumps(own, indent=2) + "\n")
-    prepare()
+    start.prepare()
     if programs:
         supervisor.start_group(WORKER_GROUP)
-        _wait_for_workers(supervisor, places, programs, ready, echo, ready_s)
+        _wait_for_workers(supervisor, start)
     # An engine that answers before its startsecs are over still counts as starting.
     supervisor.wait_for(
         lambda: all(row.state == State.RUNNING for row in supervisor.processes()),
@@ -253,6 +286,7 @@ def _prepare_objects(places: StateDir, objects_url: str | None) -> str | None:
 def _spawn(places: StateDir) -> subprocess.Popen[bytes]:
     """Start supervisord and wait until it answers."""
     messages = places.log_of("supervisord-start")
+    messages.touch(mode=0o600)
     with messages.open("wb") as output:
         # A session of its own: Ctrl-C in a terminal reaches `wbd up` alone, which then stops things in order.
         process = subprocess.Popen(
@@ -261,6 +295,8 @@ def _spawn(places: StateDir) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # supervisord applies the umask of its configuration only where it turns itself into a daemon.
+            umask=0o077,
         )
     supervisor = Supervisor(places)
     deadline_mono_s = time.monotonic() + _SUPERVISORD_START_S
@@ -276,7 +312,7 @@ def _spawn(places: StateDir) -> subprocess.Popen[bytes]:
         time.sleep(_POLL_S)
 
 
-def _wait_for_engine(supervisor: Supervisor, engine: Engine) -> str:
+def _wait_for_engine(supervisor: Supervisor, engine: Engine, start: _Start) -> str:
     deadline_mono_s = time.monotonic() + engine.start_s
     while True:
         try:
@@ -288,35 +324,40 @@ def _wait_for_engine(supervisor: Supervisor, engine: Engine) -> str:
             elif time.monotonic() >= deadline_mono_s:
                 reason = f"no answer after {engine.start_s:.0f} s ({error})"
             else:
+                if row.state == State.BACKOFF:
+                    trouble = f"{engine.name}: ended at once and is started again"
+                    start.tell_once(trouble, f"; {start.last_lines(engine.log_path, 5)}")
                 time.sleep(_POLL_S)
                 continue
-            raise engine.unavailable(f"embedded {engine.name}: {reason}; {last_lines(engine.log_path)}") from error
+            raise engine.unavailable(
+                f"embedded {engine.name}: {reason}; {start.last_lines(engine.log_path)}"
+            ) from error
 
 
-def _wait_for_workers(
-    supervisor: Supervisor,
-    places: StateDir,
-    programs: Sequence[Program],
-    ready: Callable[[str], bool],
-    echo: Echo,
-    ready_s: float,
-) -> None:
-    deadline_mono_s = time.monotonic() + ready_s
-    waiting = [program.name for program in programs]
+def _wait_for_workers(supervisor: Supervisor, start: _Start) -> None:
+    deadline_mono_s = time.monotonic() + start.ready_s
+    waiting = [program.name for program in start.programs]
     while waiting:
         for row in supervisor.processes():
             if row.name not in waiting:
                 continue
-            if row.state == State.RUNNING and ready(row.name):
+            if row.state == State.RUNNING and start.ready(row.name):
                 waiting.remove(row.name)
-                echo(f"{row.name}: ready, pid {row.pid}")
+                start.echo(f"{row.name}: ready, pid {row.pid}")
             elif _does_not_live(row):
                 raise DependencyUnavailable(
-                    f"worker {row.name}: does not stay up ({row.state}, {row.message}); {last_lines(row.log_path)}"
+                    f"worker {row.name}: does not stay up ({row.state}, {row.message}); "
+                    f"{start.last_lines(row.log_path)}"
                 )
+            elif row.state == State.BACKOFF:
+                trouble = f"{row.name}: ended at once and is started again"
+                start.tell_once(trouble, f"; {start.last_lines(row.log_path, 5)}")
+            elif trouble_now := start.trouble(row.name):
+                start.tell_once(f"{row.name}: not ready yet: {trouble_now}")
         if waiting and time.monotonic() >= deadline_mono_s:
             raise DependencyUnavailable(
-                f"worker {', '.join(waiting)}: not ready after {ready_s:.0f} s; {last_lines(places.log_of(waiting[0]))}"
+                f"worker {', '.join(waiting)}: not ready after {start.ready_s:.0f} s; "
+                f"{start.last_lines(start.places.log_of(waiting[0]))}"
             )
         if waiting:
             time.sleep(_POLL_S)
@@ -335,8 +376,8 @@ def _clear_the_way(places: StateDir, echo: Echo) -> None:
             raise StackBusy(f"already running in {places.root}; look with: wbd status, stop it with: wbd down")
         echo("an earlier `wbd up` ended half way; stopping what it left")
         _stop(places, echo)
-    elif ended := _end_orphans(places):
-        echo(f"ended {len(ended)} processes that had outlived their supervisord")
+    elif ended := end_orphans(places):
+        echo(_outlived_text(ended))
     places.stack_json.unlink(missing_ok=True)
 
 
@@ -359,7 +400,9 @@ def _stop(places: StateDir, echo: Echo) -> bool:
             pass  # nothing to ask, or it died meanwhile: /proc tells what is left
         except DependencyUnavailable as error:
             echo(f"{error}; ending by signal")
-        ran = bool(_end_orphans(places)) or ran
+        if ended := end_orphans(places):
+            echo(f"ended {len(ended)} processes that had not stopped in order" if ran else _outlived_text(ended))
+            ran = True
         places.stack_json.unlink(missing_ok=True)
         _starting(places).unlink(missing_ok=True)
         if ran:
@@ -380,27 +423,8 @@ def _down_s(places: StateDir) -> float:
     return 2 * group_stop_s(stop_waits_s(places).values()) + _SUPERVISORD_STOP_S
 
 
-def _end_orphans(places: StateDir) -> list[int]:
-    """End supervisord, then its children, then engines started without it; return their pids."""
-    url = f"unix://{places.supervisor_socket}"
-    engines: list[Engine] = [MariaDB(places.root), KafkaBroker(places.root), MockKafka(places.root)]
-
-    def is_supervisord(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-        return list(arguments[-2:]) == ["-c", str(places.supervisor_conf)]
-
-    def is_engine(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-        return any(engine.is_mine(arguments, environment) for engine in engines)
-
-    def is_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-        # supervisord tells each of its children where it listens.
-        return environment.get("SUPERVISOR_SERVER_URL") == url and not is_engine(arguments, environment)
-
-    waits_s = stop_waits_s(places)
-    # One that still answers has been asked in order before; its children are ended here, so it need not wait for them.
-    ended = end_processes(is_supervisord, 1.0)
-    ended += end_processes(is_worker, max(waits_s.values(), default=0))
-    ended += end_processes(is_engine, max(engine.stop_s for engine in engines))
-    return ended
+def _outlived_text(ended: Sequence[int]) -> str:
+    return f"ended {len(ended)} processes that had outlived their supervisord"
 
 
 def _starting(places: StateDir) -> Path:

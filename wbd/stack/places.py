@@ -115,7 +115,10 @@ class StateDir:
                 folder.mkdir(mode=0o700, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
-            raise ConfigError(f"state_dir {self.root}: {error.strerror}; set another WBD_STATE_DIR") from error
+            raise ConfigError(
+                f"wbd_state_dir {str(self.root)!r} cannot be used: {error.strerror}; "
+                "allowed: a folder that this user owns or may make"
+            ) from error
 
 
 def import_folder(places: StateDir) -> Path:
@@ -158,14 +161,25 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return {}
 
 
-def last_lines(path: Path, count: int = 15) -> str:
-    """Return the last *count* lines of a log, indented for an error message; says so if there are none."""
+def log_sizes(places: StateDir) -> dict[Path, int]:
+    """Return how many bytes each log holds now: what earlier runs wrote."""
+    return {path: path.stat().st_size for path in places.log.glob("*.log")}
+
+
+def last_lines(path: Path, since_bytes: int = 0, count: int = 15) -> str:
+    """
+    Return the last *count* lines of a log, indented for an error message; says so if there are none.
+
+    Args:
+        since_bytes: where an earlier run ended, of which nothing is shown; a smaller file was begun anew since.
+    """
     with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64 * 1024))
+        size = path.stat().st_size
+        file.seek(max(since_bytes if since_bytes <= size else 0, size - 64 * 1024))
         lines = file.read().decode(errors="replace").splitlines()[-count:]
         if lines:
             return f"last lines of {path}:\n" + "\n".join(f"    {line}" for line in lines)
-    return f"{path} holds nothing"
+    return f"{path} holds nothing" + (" of this run" if since_bytes else "")
 
 
 @contextlib.contextmanager

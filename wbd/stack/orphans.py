@@ -1,0 +1,49 @@
+"""Processes of a stack that live without their supervisord: who they are, and how they are ended.
+
+Whatever was killed, what is left is found through /proc by its own command line or environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wbd.stack.engine import Engine
+from wbd.stack.kafka import KafkaBroker
+from wbd.stack.mariadb import MariaDB
+from wbd.stack.mock_kafka import MockKafka
+from wbd.stack.places import StateDir
+from wbd.stack.processes import Match, end_processes, find_processes
+from wbd.stack.supervisor import stop_waits_s
+
+
+def find_orphans(places: StateDir) -> list[int]:
+    """Return the pids of every process of a stack; orphans where no supervisord answers for them."""
+    return sorted({pid for kind in _kinds(places) for pid in find_processes(kind)})
+
+
+def end_orphans(places: StateDir) -> list[int]:
+    """End supervisord, then its children, then engines started without it; return their pids."""
+    is_supervisord, is_worker, is_engine = _kinds(places)
+    # One that still answers has been asked in order before; its children are ended here, so it need not wait for them.
+    ended = end_processes(is_supervisord, 1.0)
+    ended += end_processes(is_worker, max(stop_waits_s(places).values(), default=0))
+    ended += end_processes(is_engine, max(engine.stop_s for engine in (MariaDB, KafkaBroker, MockKafka)))
+    return ended
+
+
+def _kinds(places: StateDir) -> tuple[Match, Match, Match]:
+    """Return what tells a stack's supervisord, its workers, and its engines, however they were started."""
+    url = f"unix://{places.supervisor_socket}"
+    engines: list[Engine] = [MariaDB(places.root), KafkaBroker(places.root), MockKafka(places.root)]
+
+    def is_supervisord(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+        return list(arguments[-2:]) == ["-c", str(places.supervisor_conf)]
+
+    def is_engine(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+        return any(engine.is_mine(arguments, environment) for engine in engines)
+
+    def is_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+        # supervisord tells each of its children where it listens.
+        return environment.get("SUPERVISOR_SERVER_URL") == url and not is_engine(arguments, environment)
+
+    return is_supervisord, is_worker, is_engine
