@@ -93,21 +93,16 @@ def test_the_last_id_is_given_and_none_after_it(db: Database, table: RangeTable)
     assert item_row(table).next_id == MAX_ID + 1
 
 
-def test_a_next_id_moved_back_is_refused_by_who_reserved_and_by_who_comes_new(
-    db: Database, table: RangeTable, connect: object
-) -> None:
+def test_a_next_id_moved_back_is_refused_by_who_reserved_and_by_who_comes_new(db: Database, table: RangeTable) -> None:
     table.reserve(ITEM, 1000)
     table.reserve(ITEM, 1000)
-    set_next_id(db, 1500)
-    for who in (table,):
-        with pytest.raises(RangeRefused, match=r"moved back below 2001"):
-            who.reserve(ITEM, 10)
-    set_next_id(db, 900)
-    for who in (table, RangeTable(db)):
-        with pytest.raises(RangeRefused, match="moved back"):
-            who.reserve(ITEM, 10)
-        with pytest.raises(RangeRefused):
-            who.check(item_row(who))
+    for moved_to in (2000, 1500, 900):
+        set_next_id(db, moved_to)
+        for who in (table, RangeTable(db)):
+            with pytest.raises(RangeRefused, match=r"moved back below 2001.*; set next_id to 2001 or more"):
+                who.reserve(ITEM, 10)
+            with pytest.raises(RangeRefused):
+                who.check(item_row(who))
     set_next_id(db, 5000)
     assert table.reserve(ITEM, 10).first == 5000, "moving it forward is the way out"
 
@@ -276,7 +271,9 @@ def test_a_commit_whose_outcome_is_unknown_never_leads_to_a_reuse(
         unlucky = RangeTable(db)
         with pytest.raises(DatabaseUnavailable, match="outcome unknown"):
             unlucky.reserve(ITEM, 100)
-        assert item_row(table).next_id == (201 if deliver else 101), "the commit took effect or not"
+        row = item_row(table)
+        assert row.next_id == (201 if deliver else 101), "the commit took effect or not"
+        assert row.reserved_to == row.next_id - 1, "in both tables"
         mine.append(unlucky.reserve(ITEM, 100))
         db.close()
     mine.append(table.reserve(ITEM, 100))
@@ -294,6 +291,7 @@ def test_a_return_whose_outcome_is_unknown_never_leads_to_a_reuse(
         with pytest.raises(DatabaseUnavailable):
             RangeTable(db).give_back(IdRange(ITEM, 41, 100))
         assert table.give_back(IdRange(ITEM, 41, 100)) is False, "it was done; doing it again changes nothing"
+        assert (item_row(table).next_id, item_row(table).reserved_to) == (41, 40)
         assert table.reserve(ITEM, 10) == IdRange(ITEM, 41, 50) and taken.last == 100
         direct.close()
         db.close()
@@ -338,7 +336,8 @@ def test_a_database_that_crashes_under_load_repeats_no_range(
     last = max(one.last for one in ranges)
     lost = last - sum(len(one) for one in ranges)
     assert lost <= 2 * len(lots) * 9, "at most the commits that were under way at each crash"
-    assert item_row(table).next_id >= last + 1
+    row = item_row(table)
+    assert row.reserved_to == row.next_id - 1 and row.next_id >= last + 1
 
 
 def wait_for_more(lots: list[list[IdRange]], count: int, errors: list[Exception]) -> None:

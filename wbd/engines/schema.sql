@@ -12,6 +12,21 @@ CREATE TABLE IF NOT EXISTS id_ranges (
     updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP
 );
 
+-- Beside id_ranges, which must stay as documented, what cannot be read from it: reserved_to is the last id that any
+-- host has reserved and not given back, imported_to the highest number of an entity that an import created. A next_id
+-- at or below reserved_to was moved back by hand (or the table was emptied and made again), and ids would repeat:
+-- nothing is reserved until it is put right. Ids up to imported_to are skipped. reserved_to moves in the transaction
+-- that moves next_id; id_ranges is locked first. To put a refused type right, do what the refusal says: set next_id
+-- above reserved_to. If imported_to is a mistake (a test import of a huge number, since removed), set it to the
+-- highest number in use. To start over on purpose, with the entities gone: stop the id workers of every host, delete
+-- the type's rows here and in id_ranges, and start them again.
+CREATE TABLE IF NOT EXISTS id_high_water (
+    entity_type VARCHAR(50) PRIMARY KEY,
+    reserved_to BIGINT UNSIGNED NOT NULL,
+    imported_to BIGINT UNSIGNED NOT NULL,
+    updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP
+);
+
 -- One row an entity. updated_at has microseconds and an index because entity_diff polls by it; shard (0..63, from
 -- the entity id) splits that poll between processes; content_hash tells an unchanged import without reading objects.
 CREATE TABLE IF NOT EXISTS entity_head (

@@ -1,12 +1,14 @@
 """Id ranges: the rows of id_ranges, moved by compare-and-set.
 
-Reads:   id_ranges
-Writes:  id_ranges
+Reads:   id_ranges, id_high_water
+Writes:  id_ranges, id_high_water
 Repeats: harmless; a reservation whose outcome is unknown is given up, never handed out
 
-A row says two things. ``next_id`` is the first id that nobody has reserved. ``current_range_start`` and
-``current_range_end`` are the range that was reserved (or given back) last, so next_id never lies below
-current_range_start; if it does, somebody moved it back by hand, and nothing is reserved until that is put right.
+A row of id_ranges says two things. ``next_id`` is the first id that nobody has reserved. ``current_range_start`` and
+``current_range_end`` are the range that was reserved (or given back) last. Both can be changed by hand, so a row of
+id_high_water remembers the last id that is reserved and moves in the same transactions: a next_id at or below it was
+moved back, and nothing is reserved until that is put right. The same row holds the highest imported number; what is
+reserved starts above it. high_water.py says what is promised of imported ids, schema.sql how an alarm is put right.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass, field
 from wbd.engines.mysql import Database, Transaction
 from wbd.errors import BadInput, RangeContention, RangeRefused
 from wbd.ids.entity_id import MAX_ID, EntityType
+from wbd.ids.high_water import add_missing_rows, in_lock_order
 from wbd.ids.id_range import IdRange
 
 # The documents' first row of each type, and its range_size.
@@ -27,17 +30,31 @@ FIRST_RANGE = (1, 1000, 1, 1000)
 _ATTEMPTS = 20
 # The wait after a lost race grows to this; with it, dozens of hosts on one row get through within 20 attempts.
 _LOST_RACE_WAIT_MAX_S = 0.2
+# One statement reads both tables as of one moment, so that no reservation of another host lies between them. Each is
+# compared with the name and not with the other, since id_ranges may be older and of another collation.
+_SELECT = (
+    "(SELECT r.entity_type, r.current_range_start, r.current_range_end, r.next_id, r.range_size, h.reserved_to,"
+    " h.imported_to FROM id_ranges r LEFT JOIN id_high_water h ON h.entity_type = %s WHERE r.entity_type = %s)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RangeRow:
-    """One row of id_ranges."""
+    """
+    One row of id_ranges, and what id_high_water says of its type.
+
+    Args:
+        reserved_to: the last id that is reserved, 0 if none; None: the row of id_high_water is missing.
+        imported_to: the highest number that an import brought, 0 if none.
+    """
 
     entity_type: EntityType
     current_range_start: int
     current_range_end: int
     next_id: int
     range_size: int
+    reserved_to: int | None = 0
+    imported_to: int = 0
 
 
 @dataclass(slots=True)
@@ -53,6 +70,7 @@ class RangeStats:
 class _TypeState:
     # Last id that this process knows to have reserved; next_id at or below it means that it was moved back.
     high: int = 0
+    imported_to: int = 0
     stats: RangeStats = field(default_factory=RangeStats)
 
 
@@ -84,31 +102,43 @@ class RangeTable:
 
     def ensure_rows(self) -> list[EntityType]:
         """
-        Insert the documents' first row for each type that has none; return those types.
+        Insert the documents' first row for each type that has none, and the rows of id_high_water that are missing.
+
+        Any number of processes may do so at once; no row that is there is changed.
+
+        Returns:
+            The types whose row of id_ranges is new.
 
         Raises:
             DatabaseUnavailable: no connection; retryable.
         """
-        missing = [t for t in EntityType if t not in {row.entity_type for row in self.read()}]
-        if missing:
-            self._db.transaction(
-                lambda tx: tx.insert(
-                    "id_ranges (entity_type, current_range_start, current_range_end, next_id, range_size)",
-                    [(t.value, *FIRST_RANGE) for t in missing],
-                    # Another worker may insert them at this moment; its row stays as it is.
-                    on_duplicate="entity_type = VALUES(entity_type)",
-                )
+        rows = {row.entity_type: row for row in self.read()}
+        missing = [t for t in EntityType if t not in rows]
+
+        def work(tx: Transaction) -> None:
+            tx.insert(
+                "id_ranges (entity_type, current_range_start, current_range_end, next_id, range_size)",
+                [(t.value, *FIRST_RANGE) for t in in_lock_order(missing)],
+                # Another worker may insert them at this moment; its row stays as it is.
+                on_duplicate="entity_type = VALUES(entity_type)",
             )
+            add_missing_rows(tx)
+
+        if missing or any(row.reserved_to is None for row in rows.values()):
+            self._db.transaction(work)
         return missing
 
     def read(self) -> list[RangeRow]:
-        """Return the rows of the known types. Raises DatabaseUnavailable."""
-        rows = self._db.query(
-            "SELECT entity_type, current_range_start, current_range_end, next_id, range_size FROM id_ranges "
-            "ORDER BY entity_type"
-        )
-        known = {t.value for t in EntityType}
-        return [RangeRow(EntityType(row[0]), *map(int, row[1:])) for row in rows if row[0] in known]
+        """Return the rows of the known types, and remember their imported_to. Raises DatabaseUnavailable."""
+        return self._db.transaction(lambda tx: self._read(tx, list(EntityType)))
+
+    def imported_to(self, entity_type: EntityType) -> int:
+        """
+        Return the highest imported number as of the last read or reservation, 0 if there is none.
+
+        Ids up to it that were reserved before must not be handed out any more.
+        """
+        return self._state[entity_type].imported_to
 
     def stats(self, entity_type: EntityType) -> RangeStats:
         """Return the live counts of one type."""
@@ -118,45 +148,53 @@ class RangeTable:
         """
         Raise RangeRefused when *row* would make this process reserve ids that were reserved before.
 
-        Seen are: next_id below the range reserved last (by anybody), and next_id at or below an id that this
-        process reserved itself.
+        Seen are: next_id at or below an id that is reserved by anybody or by this process, or below the range
+        reserved last, and a row of id_high_water that is missing, without which this cannot be told.
         """
-        high = self._state[row.entity_type].high
-        lowest = max(row.current_range_start, high + 1)
+        name = row.entity_type.value
+        if row.reserved_to is None:
+            raise RangeRefused(
+                f"id_high_water {name}: no row; whether next_id {row.next_id} of id_ranges was moved back cannot be "
+                "told, so none is reserved; see that it is above every id in use, then restart the id worker"
+            )
+        lowest = max(row.current_range_start, row.reserved_to + 1, self._state[row.entity_type].high + 1)
         if row.next_id < lowest:
             raise RangeRefused(
-                f"id_ranges {row.entity_type.value}: next_id {row.next_id} was moved back below {lowest}; "
-                "reserving from it would repeat ids, so none is reserved until next_id is above every id in use"
+                f"id_ranges {name}: next_id {row.next_id} was moved back below {lowest}; reserving from it would "
+                f"repeat ids, so none is reserved until it is put right; set next_id to {lowest} or more"
             )
 
     def reserve(self, entity_type: EntityType, size: int) -> IdRange:
         """
         Reserve the next *size* ids of one type for this process.
 
-        One compare-and-set on id_ranges.next_id in a transaction of its own; a lost race re-reads and tries
-        again. A commit whose outcome is unknown raises, and the range that it may have reserved is lost.
+        One compare-and-set on id_ranges.next_id, and one on id_high_water, in a transaction of their own; a lost
+        race re-reads and tries again. A commit whose outcome is unknown raises, and the range that it may have
+        reserved is lost.
 
         Returns:
-            IdRange of *size* ids; fewer where a reserved id or MAX_ID comes first.
+            IdRange of *size* ids above every imported one; fewer where a reserved id or MAX_ID comes first.
 
         Raises:
             DatabaseUnavailable: no connection, or the outcome is unknown; retryable.
             RangeContention: lost the race 20 times in a row; retryable.
-            RangeRefused: no row, next_id moved back, or no id below MAX_ID left.
+            RangeRefused: no row, next_id moved back, or no id up to MAX_ID left.
         """
         if not 1 <= size <= MAX_ID:
             raise BadInput(f"{entity_type.value} range of {size} ids not within 1..{MAX_ID}")
         state = self._state[entity_type]
         for attempt in range(_ATTEMPTS):
-            taken = self._db.transaction(lambda tx: self._attempt(tx, entity_type, size))
-            if taken is not None:
+            try:
+                taken = self._db.transaction(lambda tx: self._attempt(tx, entity_type, size))
+            except RangeContention:
                 with self._lock:
-                    state.high = max(state.high, taken.last)
-                    state.stats.reserved += 1
-                return taken
+                    state.stats.lost_races += 1
+                time.sleep(random.uniform(0, min(_LOST_RACE_WAIT_MAX_S, 0.001 * 2**attempt)))
+                continue
             with self._lock:
-                state.stats.lost_races += 1
-            time.sleep(random.uniform(0, min(_LOST_RACE_WAIT_MAX_S, 0.001 * 2**attempt)))
+                state.high = max(state.high, taken.last)
+                state.stats.reserved += 1
+            return taken
         raise RangeContention(
             f"id_ranges {entity_type.value}: lost the race for a range {_ATTEMPTS} times in a row; tried again later"
         )
@@ -176,34 +214,70 @@ class RangeTable:
         with self._lock:
             state = self._state[tail.entity_type]
             state.high = min(state.high, tail.first - 1)
-        changed = self._db.execute(
-            "UPDATE id_ranges SET next_id = %s, current_range_start = %s, current_range_end = %s "
-            "WHERE entity_type = %s AND next_id = %s",
-            (tail.first, tail.first, tail.last, tail.entity_type.value, tail.last + 1),
-        )
-        if changed:
-            with self._lock:
-                state.stats.given_back += len(tail)
-        return changed == 1
+        try:
+            self._db.transaction(lambda tx: _return(tx, tail))
+        except RangeContention:
+            return False
+        with self._lock:
+            state.stats.given_back += len(tail)
+        return True
 
-    def _attempt(self, tx: Transaction, entity_type: EntityType, size: int) -> IdRange | None:
-        """Try one compare-and-set; None when somebody else was first."""
-        rows = tx.query(
-            "SELECT current_range_start, current_range_end, next_id, range_size FROM id_ranges WHERE entity_type = %s",
-            (entity_type.value,),
-        )
+    def _attempt(self, tx: Transaction, entity_type: EntityType, size: int) -> IdRange:
+        """Try once; RangeContention, and with it nothing written, when somebody else was first."""
+        rows = self._read(tx, [entity_type])
         if not rows:
             raise RangeRefused(f"id_ranges {entity_type.value}: no row; run: wbd dev create_tables, or restart")
-        row = RangeRow(entity_type, *map(int, rows[0]))
+        row = rows[0]
         self.check(row)
         taken = next_range(row, size, self._floors[entity_type], self._skip[entity_type])
-        # The server counts changed rows, and next_id always changes, so 0 means that the comparison failed.
+        # The server counts changed rows, and both numbers always change, so 0 means that the comparison failed.
         changed = tx.execute(
             "UPDATE id_ranges SET current_range_start = %s, current_range_end = %s, next_id = %s, range_size = %s "
             "WHERE entity_type = %s AND next_id = %s",
             (taken.first, taken.last, taken.last + 1, size, entity_type.value, row.next_id),
+        ) and tx.execute(
+            # An import may have come since the row was read.
+            "UPDATE id_high_water SET reserved_to = %s "
+            "WHERE entity_type = %s AND reserved_to = %s AND imported_to < %s",
+            (taken.last, entity_type.value, row.reserved_to, taken.first),
         )
-        return taken if changed == 1 else None
+        if changed != 1:
+            raise RangeContention(f"id_ranges {entity_type.value}: somebody else was first")
+        return taken
+
+    def _read(self, tx: Transaction, types: list[EntityType]) -> list[RangeRow]:
+        sql = " UNION ALL ".join([_SELECT] * len(types))
+        rows = tx.query(sql, [name for one in types for name in (one.value, one.value)])
+        found = [
+            RangeRow(
+                EntityType(name.lower()),
+                int(start),
+                int(end),
+                int(next_id),
+                int(size),
+                None if reserved_to is None else int(reserved_to),
+                int(imported_to or 0),
+            )
+            for name, start, end, next_id, size, reserved_to, imported_to in rows
+        ]
+        for row in found:
+            self._state[row.entity_type].imported_to = row.imported_to
+        return sorted(found, key=lambda row: row.entity_type)
+
+
+def _return(tx: Transaction, tail: IdRange) -> None:
+    """Move both rows back to where *tail* begins; RangeContention, and nothing written, unless it is the end."""
+    name = tail.entity_type.value
+    changed = tx.execute(
+        "UPDATE id_ranges SET next_id = %s, current_range_start = %s, current_range_end = %s "
+        "WHERE entity_type = %s AND next_id = %s",
+        (tail.first, tail.first, tail.last, name, tail.last + 1),
+    ) and tx.execute(
+        "UPDATE id_high_water SET reserved_to = %s WHERE entity_type = %s AND reserved_to = %s",
+        (tail.first - 1, name, tail.last),
+    )
+    if changed != 1:
+        raise RangeContention(f"id_ranges {name}: somebody reserved behind {tail}")
 
 
 def next_range(row: RangeRow, size: int, floor: int, skip: Sequence[IdRange]) -> IdRange:
@@ -214,12 +288,17 @@ def next_range(row: RangeRow, size: int, floor: int, skip: Sequence[IdRange]) ->
         skip: reserved ids of this type, sorted by first.
 
     Raises:
-        RangeRefused: no id below MAX_ID is left.
+        RangeRefused: no id up to MAX_ID is left.
     """
-    first = max(row.next_id, floor)
+    first = max(row.next_id, floor, row.imported_to + 1)
     for hole in skip:
         if hole.first <= first <= hole.last:
             first = hole.last + 1
+    if first > MAX_ID and row.imported_to >= MAX_ID >= row.next_id:
+        raise RangeRefused(
+            f"id_high_water {row.entity_type.value}: imported_to {row.imported_to} leaves no id up to the last one; "
+            "if that import was a mistake, set imported_to to the highest number in use"
+        )
     if first > MAX_ID:
         raise RangeRefused(
             f"id_ranges {row.entity_type.value}: next_id {row.next_id} leaves no id up to the last one, {MAX_ID}"

@@ -242,7 +242,9 @@ class _Import:
         away_since_mono_s = 0.0
         while True:
             try:
-                results = self._store.write_many(entities, editor_id=self._editor_id, edit_summary=self._edit_summary)
+                results = self._store.write_many(
+                    entities, editor_id=self._editor_id, edit_summary=self._edit_summary, imported=True
+                )
                 break
             except RetryableError as error:
                 failures += 1

@@ -1,8 +1,8 @@
 """Entities become revisions: a snapshot object, then rows that make it visible, all or nothing.
 
 Reads:   entity_head, entity_revisions, snapshots
-Writes:  snapshot objects (write-once, before any row speaks of them), then in one transaction entity_head by
-         compare-and-set, entity_revisions, the tables of rows.TABLES, event_outbox
+Writes:  snapshot objects (write-once, before any row speaks of them), for an import id_high_water, then in one
+         transaction entity_head by compare-and-set, entity_revisions, the tables of rows.TABLES, event_outbox
 Repeats: harmless; content that is stored already makes no revision
 
 A writer that dies leaves at most an object that no row names.
@@ -20,6 +20,8 @@ from wbd.engines.mysql import DUPLICATE_KEY, Database, Transaction
 from wbd.engines.objects import ObjectStore
 from wbd.errors import BadInput, DatabaseError, HeadMoved, PermanentError, SnapshotMissing
 from wbd.events.entity_change import NO_EDITOR, EntityChange, Operation
+from wbd.ids.entity_id import EntityType, parse_id
+from wbd.ids.high_water import HighWater
 from wbd.revisions.head_rows import write_rows
 from wbd.revisions.rows import EntityRows, rows_of
 from wbd.revisions.snapshot import Entity, snapshot_bytes, snapshot_key
@@ -109,6 +111,7 @@ class RevisionStore:
     ) -> None:
         self._db = db
         self._objects = objects
+        self._high_water = HighWater(db)
         self._change_topic = change_topic
         self._clock = clock or SystemClock()
 
@@ -167,7 +170,12 @@ class RevisionStore:
         raise result
 
     def write_many(
-        self, entities: Sequence[Entity], *, editor_id: int | None = None, edit_summary: str = ""
+        self,
+        entities: Sequence[Entity],
+        *,
+        editor_id: int | None = None,
+        edit_summary: str = "",
+        imported: bool = False,
     ) -> list[WriteResult | PermanentError | HeadMoved]:
         """
         Write entities, several in one transaction; each is visible whole or not at all.
@@ -179,6 +187,8 @@ class RevisionStore:
         Args:
             entities: no two with one id.
             editor_id: user of the wiki, None when there is none.
+            imported: the ids come from elsewhere, not from this wiki's ranges, so those of entities that are new
+                here are kept from being reserved, before anything of them is visible.
 
         Returns:
             For each entity in order its result, or why it alone could not be written.
@@ -190,7 +200,7 @@ class RevisionStore:
         """
         if len({entity.id for entity in entities}) != len(entities):
             raise BadInput("one id twice in one batch; write its revisions one after the other")
-        batch = _Batch(self, entities, editor_id, edit_summary[:_SUMMARY_LENGTH])
+        batch = _Batch(self, entities, editor_id, edit_summary[:_SUMMARY_LENGTH], imported=imported)
         return batch.write()
 
     def decide(self, entities: Sequence[Entity]) -> dict[str, WriteResult | tuple[Head | None, int]]:
@@ -249,12 +259,19 @@ class _Batch:
     """One call of write_many."""
 
     def __init__(
-        self, store: RevisionStore, entities: Sequence[Entity], editor_id: int | None, edit_summary: str
+        self,
+        store: RevisionStore,
+        entities: Sequence[Entity],
+        editor_id: int | None,
+        edit_summary: str,
+        *,
+        imported: bool,
     ) -> None:
         self._store = store
         self._entities = entities
         self._editor_id = editor_id
         self._edit_summary = edit_summary
+        self._imported = imported
         self._now = store._clock.now()
         self._rows: dict[str, EntityRows] = {}
         self._stored_keys: set[str] = set()
@@ -297,6 +314,8 @@ class _Batch:
         new = [(plan.key, plan.snapshot) for plan in plans if plan.key not in self._stored_keys]
         self._store._objects.put_many(new)
         self._stored_keys.update(key for key, _ in new)
+        if self._imported:
+            self._store._high_water.raise_imported(_highest([plan.entity for plan in plans if plan.head is None]))
         self._commit(sorted(plans, key=lambda plan: plan.entity.id))
         for plan in plans:
             outcome = Outcome.CREATED if plan.head is None else Outcome.UPDATED
@@ -399,6 +418,14 @@ def _move_head(tx: Transaction, plan: _Plan) -> None:
     )
     if changed != 1:
         raise HeadMoved(f"{entity_id}: head is no longer r{was}")
+
+
+def _highest(entities: Iterable[Entity]) -> dict[EntityType, int]:
+    """Return the highest number of each type."""
+    found: dict[EntityType, int] = {}
+    for entity in entities:
+        found[entity.type] = max(parse_id(entity.id).number, found.get(entity.type, 0))
+    return found
 
 
 def _rows_by_id(plans: Iterable[_Plan]) -> dict[str, EntityRows]:
