@@ -25,8 +25,11 @@ test: $(VENV)/.installed engines  ## every test, on real engines
 
 native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built under ASan and UBSan
 	mkdir -p $(SANITIZED)
-	$(CC) -shared -fPIC -std=c11 $(SANITIZE) -isystem $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
-	    wbd/rdf/_setdiff.c wbd/rdf/setdiff.c -o $(SANITIZED)/_setdiff.so
+	for one in rdf/_setdiff ids/_segment; do \
+	    $(CC) -shared -fPIC -std=c11 $(SANITIZE) \
+	        -isystem $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	        wbd/$${one%/*}/*.c -o $(SANITIZED)/$${one#*/}.so || exit 1; \
+	done
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WBD_NATIVE_DIR=$(SANITIZED) $(PY) -m pytest tests/native
 

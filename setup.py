@@ -26,6 +26,26 @@ if os.environ.get("CI", "").lower() in ("1", "true"):
 
 EXTENSIONS = [
     Extension(
+        "wbd.ids._segment",
+        sources=[
+            "wbd/ids/_segment.c",
+            "wbd/ids/_taker.c",
+            "wbd/ids/_pump.c",
+            "wbd/ids/pump.c",
+            "wbd/ids/segment.c",
+            "wbd/ids/segment_layout.c",
+            "wbd/ids/segment_publisher.c",
+        ],
+        depends=[
+            "wbd/ids/_segment.h",
+            "wbd/ids/segment.h",
+            "wbd/ids/segment_word.h",
+            "wbd/ids/decimal.h",
+            "wbd/ids/pump.h",
+        ],
+        extra_compile_args=FLAGS,
+    ),
+    Extension(
         "wbd.rdf._setdiff",
         sources=["wbd/rdf/_setdiff.c", "wbd/rdf/setdiff.c"],
         depends=["wbd/rdf/setdiff.h"],

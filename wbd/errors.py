@@ -16,6 +16,7 @@ WbdError
 │   ├── BadInput                malformed file, line or request; .place says where
 │   ├── DatabaseError           the server refused the statement
 │   ├── RangeRefused            no id can be reserved safely from a row of id_ranges
+│   ├── SegmentUnusable         a file is not a ring of ids, or not one of ours
 │   ├── EventTooLarge           an event is over the topic's limit
 │   └── GraphTooHard            canonicalization passed its work limit
 └── LeaseLost                   somebody else owns the work now; drop it
@@ -118,6 +119,10 @@ class DatabaseError(PermanentError):
 
 class RangeRefused(PermanentError):
     """A row of id_ranges from which nothing can be reserved safely until an operator has looked at it."""
+
+
+class SegmentUnusable(PermanentError):
+    """Shared memory that is no ring of ids: foreign, of another version or boot, or damaged."""
 
 
 class EventTooLarge(PermanentError):

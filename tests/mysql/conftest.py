@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.mysql.ids_host import Host
 from wbd.engines.mysql import Database
 from wbd.setting_types import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
@@ -49,3 +51,12 @@ def db(connect: Connect) -> Database:
     for statement in dev.schema().values():
         found.execute(statement)
     return found
+
+
+@pytest.fixture
+def host(tmp_path: Path, address: DatabaseAddress, db: Database) -> Iterator[Host]:
+    """A host without a worker yet."""
+    found = Host(tmp_path, address)
+    found.run_dir.mkdir(mode=0o700)
+    yield found
+    found.close()

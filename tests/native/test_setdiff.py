@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import without
-from tests.native.conftest import NATIVE_DIR, SOURCES, Compile
+from tests.native.conftest import NATIVE_DIR, RDF, Compile, origin
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadInput
 from wbd.rdf import setdiff
@@ -24,8 +23,7 @@ Difference = Callable[[Any, Any], tuple[bytes, bytes]]
 
 
 def native() -> Difference:
-    if importlib.util.find_spec("wbd.rdf._setdiff") is None:
-        without("wbd.rdf._setdiff is not built")
+    origin("wbd.rdf._setdiff")
     from wbd.rdf._setdiff import difference
 
     return difference
@@ -140,7 +138,7 @@ def test_what_is_no_buffer_is_refused(difference: Difference) -> None:
 
 def test_more_lines_than_the_limit_are_refused_with_the_limit(compile_c: Compile) -> None:
     """The extension is built with a limit of 8 for this; the real one would take 200 GiB to reach."""
-    sources = [SOURCES / "_setdiff.c", SOURCES / "setdiff.c"]
+    sources = [RDF / "_setdiff.c", RDF / "setdiff.c"]
     path = compile_c("_setdiff.so", sources, ["-shared", "-fPIC", "-DSETDIFF_MAX_LINES=UINT64_C(8)"])
     spec = importlib.util.spec_from_file_location("_setdiff", path)
     assert spec is not None and spec.loader is not None
@@ -158,8 +156,5 @@ def test_the_public_function_is_the_extension_where_it_is_built() -> None:
 
 
 def test_the_extension_under_test_is_the_one_that_was_asked_for() -> None:
-    spec = importlib.util.find_spec("wbd.rdf._setdiff")
-    if spec is None or spec.origin is None:
-        without("wbd.rdf._setdiff is not built")
-    elif NATIVE_DIR:
-        assert Path(spec.origin).parent == Path(NATIVE_DIR).resolve()
+    for name in ("wbd.rdf._setdiff", "wbd.ids._segment"):
+        assert not NATIVE_DIR or origin(name).parent == NATIVE_DIR

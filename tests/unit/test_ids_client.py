@@ -165,7 +165,7 @@ def test_a_late_reply_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as late:
         late.bind(str(path))
         late.listen(8)
-        client = IdClient(path, timeout_s=0.2)
+        client = IdClient(path, timeout_s=0.2, shared_memory=False)
         with pytest.raises(IdsUnavailable):
             client.next("item")
         first, _ = late.accept()
@@ -174,7 +174,7 @@ def test_a_late_reply_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
         def answer_second() -> None:
             second, _ = late.accept()
             second.recv(100)
-            second.sendall(b"$2\r\nQ2\r\n")
+            second.sendall(b":2\r\n")
             second.close()
 
         thread = threading.Thread(target=answer_second)
@@ -183,9 +183,9 @@ def test_a_late_reply_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
         assert client.next("item") == "Q2"
         thread.join()
         with pytest.raises(OSError):
-            first.sendall(b"$2\r\nQ1\r\n" * 2)
+            first.sendall(b":1\r\n" * 2)
             first.recv(1)
-            first.sendall(b"$2\r\nQ1\r\n")
+            first.sendall(b":1\r\n")
         first.close()
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from typing import Any
 
 import orjson
+from rich.table import Table
 
 from wbd.api.gather import worker_health
+from wbd.commands.terminal import print_table
 from wbd.errors import IdsUnavailable
 from wbd.ids.client import IdClient
 from wbd.ids.entity_id import EntityType
 from wbd.runtime.health import processes
-from wbd.settings import load
+from wbd.settings import Settings, load
 
 _TYPES = ", ".join(EntityType)
+_NO_WORKER = "no id_generation worker runs on this host; start the group with: wbd up"
 
 
 def take(args: argparse.Namespace) -> int:
     """Print new ids, one a line."""
     settings = load().settings
     if not processes(settings.run_dir, "id_generation"):
-        raise IdsUnavailable("no id_generation worker runs on this host; start the group with: wbd up")
+        raise IdsUnavailable(_NO_WORKER)
     left = args.count
     taken: list[str] = []
     with IdClient(settings.ids_socket_path, timeout_s=settings.ids_wait_s + 5.0) as client:
@@ -39,11 +43,94 @@ def take(args: argparse.Namespace) -> int:
 
 
 def status(args: argparse.Namespace) -> int:
-    """Print the id server's health; exit code 1 when it is not ready."""
-    settings = load().settings
-    found = worker_health(settings.run_dir, "id_generation")
-    sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
+    """Print what the id server has; exit code 1 when it is not ready."""
+    found = _serving(load().settings)
+    if args.json:
+        sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
+    elif found.get("status") == "stopped":
+        raise IdsUnavailable(_NO_WORKER)
+    else:
+        _show(found, None, 0.0)
     return 0 if found.get("ready") else 1
+
+
+def watch(args: argparse.Namespace) -> int:
+    """Print what the id server has again and again, with the ids taken a second in between."""
+    settings = load().settings
+    before: dict[str, Any] | None = None
+    seen_mono_s = 0.0
+    turn = 0
+    while True:
+        found, mono_s = _serving(settings), time.monotonic()
+        if args.json:
+            sys.stdout.write(
+                orjson.dumps({**found, "rates": _rates(found, before, mono_s - seen_mono_s)}).decode() + "\n"
+            )
+        else:
+            if sys.stdout.isatty() and turn:
+                sys.stdout.write("\x1b[H\x1b[2J")
+            _show(found, before, mono_s - seen_mono_s)
+        sys.stdout.flush()
+        before, seen_mono_s, turn = found, mono_s, turn + 1
+        if turn == args.times:
+            return 0
+        time.sleep(args.interval)
+
+
+def _serving(settings: Settings) -> dict[str, Any]:
+    """Return the health of the process that serves; another may stand by beside it."""
+    found = worker_health(settings.run_dir, "id_generation")
+    return next((one for one in found.get("processes", []) if one.get("standing_by") is False), found)
+
+
+def _rates(found: dict[str, Any], before: dict[str, Any] | None, elapsed_s: float) -> dict[str, float | None]:
+    """Return the ids of each type taken a second since *before*; None where that cannot be told."""
+    rates: dict[str, float | None] = {}
+    for entity_type, ids in found.get("ids", {}).items():
+        then = (before or {}).get("ids", {}).get(entity_type)
+        taken = ids["taken"] - then["taken"] if then else -1
+        rates[entity_type] = round(taken / elapsed_s, 1) if taken >= 0 and elapsed_s > 0 else None
+    return rates
+
+
+def _show(found: dict[str, Any], before: dict[str, Any] | None, elapsed_s: float) -> None:
+    rates = _rates(found, before, elapsed_s)
+    shared = found.get("shared_memory", {})
+    state = "ready" if found.get("ready") else "not ready"
+    lines = [
+        f"id server {found.get('status', 'unknown')}, {state}; database {found.get('database', 'unknown')}",
+        f"clients {found.get('clients', 0)}, waiting {found.get('clients_waiting', 0)}; "
+        f"last reservation {found.get('last_reservation_at') or 'none yet'}",
+        f"ring in {shared.get('segment', 'unknown')}" + (f" ({shared['problem']})" if shared.get("problem") else ""),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n\n")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("TYPE")
+    for name in ("NEXT", "LEFT", "SUPPLY", "TAKEN", "IDS/S", "RANGE SIZE", "REFILLS", "RACES", "SKIPPED"):
+        table.add_column(name, justify="right")
+    for entity_type, ids in found.get("ids", {}).items():
+        rate = rates[entity_type]
+        prefix = EntityType(entity_type).prefix
+        table.add_row(
+            entity_type,
+            f"{prefix}{ids['next']}" if ids["next"] else "dry",
+            f"{ids['left']:,}",
+            _lasts(ids["supply_s"]),
+            f"{ids['taken']:,}",
+            "" if rate is None else f"{rate:,.0f}",
+            f"{ids['range_size']:,}",
+            f"{ids['refills']:,}",
+            f"{ids['contention'] + ids['take_contention']:,}",
+            f"{ids['skipped']:,}",
+        )
+    print_table(table)
+
+
+def _lasts(supply_s: float | None) -> str:
+    """Return how long the ids left last, for people."""
+    if supply_s is None:
+        return "-"
+    return f"{supply_s:.0f} s" if supply_s < 600 else f"{supply_s / 60:,.0f} min"
 
 
 def add_arguments(commands: Any) -> None:
@@ -57,12 +144,32 @@ def add_arguments(commands: Any) -> None:
     taker.add_argument("-n", "--count", type=_positive, default=1, help="how many (default 1)")
     taker.add_argument("--json", action="store_true", help="one JSON array")
     taker.set_defaults(run=take)
-    shower = actions.add_parser("status", help="the id server's ranges and counts, as JSON")
+    shower = actions.add_parser(
+        "status", help="what the id server has: ranges, counts, supply", epilog="example: wbd ids status --json"
+    )
+    shower.add_argument("--json", action="store_true", help="the server's health, as JSON")
     shower.set_defaults(run=status)
+    watcher = actions.add_parser(
+        "watch", help="status again and again, with rates", epilog="example: wbd ids watch --interval 5"
+    )
+    watcher.add_argument("--interval", type=_seconds, default=1.0, help="seconds between two looks (default 1)")
+    watcher.add_argument("--times", type=_positive, default=None, help="end after so many looks (default: Ctrl-C)")
+    watcher.add_argument("--json", action="store_true", help="one JSON object a line")
+    watcher.set_defaults(run=watch)
 
 
 def _positive(text: str) -> int:
     value = int(text) if text.isdigit() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} not allowed; allowed: a whole number from 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} not allowed; allowed: seconds within 0.1..3600")
     return value

@@ -4,6 +4,7 @@
     INCR type           the number of the next id
     INCRBY type count   the last number of consecutive ids
     RANGE type count    first and last number of consecutive ids
+    ATTACH              where the ring of ids is, for takers that can map it
     INFO, PING, ECHO    state of the server, signs of life
     HELLO, CLIENT, COMMAND, CONFIG, SELECT, QUIT   what Redis clients say when they come and go
 
@@ -37,13 +38,10 @@ class Command:
 
     cost: the ids that one run takes, as a measure of its work.
     waits_for: the type of the ids that it may have to wait for, None if it never waits.
-    once: run() for one run, returning its reply or b"" when the lane is short; only of commands that take one id,
-        which nearly every request of nearly every client is.
     """
 
     cost: int = _OTHER_COST
     waits_for: EntityType | None = None
-    once: Callable[[], bytes] | None = None
 
     def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
         """Return the replies of up to *times* runs, and how many were done: fewer when the lane is short of ids."""
@@ -58,11 +56,6 @@ class Incr(Command):
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self.waits_for = lane.entity_type
-        self.once = self._once
-
-    def _once(self) -> bytes:
-        number = self._lane.take_one()
-        return b":%d\r\n" % number if number else b""
 
     def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
         pieces = self._lane.take_up_to(times)
@@ -77,13 +70,7 @@ class Next(Command):
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._format = lane.entity_type.prefix.encode() + b"%d"
         self.waits_for = lane.entity_type
-        self.once = self._once
-
-    def _once(self) -> bytes:
-        number = self._lane.take_one()
-        return resp.bulk(self._format % number) if number else b""
 
     def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
         pieces = self._lane.take_up_to(times)
@@ -202,6 +189,11 @@ class Parser:
             raise BadInput("usage: RANGE type count")
         return Block(self._lane(read[1]), self._count(read[2]), resp.ends)
 
+    def attach(self, read: list[bytes]) -> Command:
+        if len(read) != 1:
+            raise BadInput("usage: ATTACH")
+        return Call(lambda connection: connection.server.where(connection.protocol))
+
     def info(self, read: list[bytes]) -> Command:
         return Call(lambda connection: resp.bulk(connection.server.info().encode()))
 
@@ -271,6 +263,7 @@ _PARSERS: dict[bytes, Callable[[Parser, list[bytes]], Command]] = {
     b"INCR": Parser.incr,
     b"INCRBY": Parser.incr_by,
     b"RANGE": Parser.block,
+    b"ATTACH": Parser.attach,
     b"INFO": Parser.info,
     b"PING": Parser.ping,
     b"ECHO": Parser.echo,

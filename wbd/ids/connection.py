@@ -5,8 +5,9 @@ A connection reads from its socket and runs commands unless something holds it:
     waiting    a command found too few ids; it is tried again at each refill until its deadline
     stalled    the client does not read its replies; dropped when that lasts too long
     yielding   a long pipeline lets the other clients have their turn, and goes on in the loop's next round
+    lent       the fast path answers the client; it gives the socket back with what it cannot do
 
-While it is held, what the client goes on sending stays in the kernel's socket buffer.
+While it is held by one of the first three, what the client goes on sending stays in the kernel's socket buffer.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import hiredis
 
+from wbd.errors import SegmentUnusable
 from wbd.ids import resp
 from wbd.ids.commands import Call, Command, Parser
 
@@ -49,19 +50,13 @@ class PlanCache:
         self.parser = parser
         self._plans: dict[bytes, Plan] = {}
         self.get = self._plans.get
-        # Of the chunks that are one command for one id: how to make its reply.
-        self.once: dict[bytes, Callable[[], bytes]] = {}
 
     def add(self, chunk: bytes, plan: Plan) -> None:
         """Remember the plan of a chunk that holds whole commands and nothing else, if it may come again."""
         if plan and len(chunk) <= self._CHUNK_BYTES_MAX and all(command.waits_for for command, _ in plan):
             if len(self._plans) >= self._PLANS_MAX:
                 self._plans.clear()
-                self.once.clear()
             self._plans[chunk] = plan
-            command, times = plan[0]
-            if command.once is not None and len(plan) == times == 1:
-                self.once[chunk] = command.once
 
 
 class Connection(asyncio.Protocol):
@@ -75,6 +70,7 @@ class Connection(asyncio.Protocol):
         self.protocol = 2
         self.heard_mono_s = server.mono_s
         self.stalled_mono_s: float | None = None
+        self.fd = -1
         self._transport: Any = None
         self._plans = server.plans
         self._reader = hiredis.Reader()
@@ -95,8 +91,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=_OUTPUT_BYTES_MAX)
-        if not self.server.admit(self):
-            transport.write(resp.error("max number of clients reached; ask again later", "TRYAGAIN"))
+        self.fd = transport.get_extra_info("socket").fileno()
+        if refusal := self.server.admit(self, transport.get_extra_info("socket")):
+            transport.write(refusal)
             self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -106,16 +103,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard_mono_s = self.server.mono_s
-        plan = None
-        if self._reading and not self._incomplete_bytes:
-            once = self._plans.once.get(data)
-            if once is not None and (reply := once()):
-                self.server.commands += 1
-                self._transport.write(reply)
-                return
-            plan = self._plans.get(data)
-        self._todo += plan or self._parse(data)
+        self._todo += (not self._incomplete_bytes and self._plans.get(data)) or self._parse(data)
         self._go_on()
+        if self.server.fast_path is not None and self._is_idle():
+            self.server.fast_path.offer(self, data)
 
     def eof_received(self) -> bool:
         """Keep a connection whose replies are still owed; False closes it."""
@@ -139,7 +130,7 @@ class Connection(asyncio.Protocol):
                 self.drop()
                 return True
             command, times = self._todo[0]
-            reply, done = command.run(self, 1)
+            reply, done = self._run(command, 1)
             if not done:
                 return False
             self._answer_waiting(reply, times)
@@ -153,7 +144,33 @@ class Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """End the connection at once."""
+        self._leave_fast_path()
         self._transport.abort()
+
+    def heard_last_mono_s(self) -> float:
+        """Return when the client last said something, to this connection or to the fast path."""
+        fast_path = self.server.fast_path
+        return max(self.heard_mono_s, fast_path.heard_mono_s(self)) if fast_path is not None else self.heard_mono_s
+
+    # What the fast path calls.
+
+    def is_quiet(self) -> bool:
+        """Tell whether there is nothing to do but to wait for the client's next command."""
+        return self._is_idle() and not self._transport.get_write_buffer_size()
+
+    def lend(self) -> None:
+        """Leave the socket to the fast path until take_back()."""
+        self._reading = False
+        self._transport.pause_reading()
+
+    def take_back(self, rest: bytes, unsent: bytes) -> None:
+        """Go on with what the fast path has read and not run, after the replies that it has not sent."""
+        self.heard_mono_s = self.server.mono_s
+        if unsent:
+            self._transport.write(unsent)
+        if rest:
+            self._todo += self._parse(rest)
+        self._go_on()
 
     def set_name(self, name: bytes) -> bytes:
         self.name = name
@@ -197,6 +214,16 @@ class Connection(asyncio.Protocol):
             plan.append((Call(lambda connection: connection.quit(reply)), 1))
         return tuple(plan)
 
+    def _is_idle(self) -> bool:
+        # Reading, so nothing is to do, and no replies wait for the client to read.
+        return self._reading and not (self._incomplete_bytes or self._at_eof or self._closing)
+
+    def _run(self, command: Command, times: int) -> tuple[bytes, int]:
+        try:
+            return command.run(self, times)
+        except SegmentUnusable as error:
+            return resp.error(f"{error}; a new ring is being made, ask again", "NOIDS"), 1
+
     def _go_on(self) -> None:
         """Run what is to do until something holds the connection, then read on, pause, or close."""
         if self._waiting is None and self.stalled_mono_s is None and not self._yielding and not self._closing:
@@ -205,7 +232,7 @@ class Connection(asyncio.Protocol):
             while todo and left > 0 and not self._closing:
                 command, times = todo.popleft()
                 runs = min(times, max(1, left // command.cost))
-                reply, done = command.run(self, runs)
+                reply, done = self._run(command, runs)
                 replies.append(reply)
                 left -= done * command.cost
                 self.server.commands += done
@@ -275,7 +302,13 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         """Close after the replies that are written; the server drops a client that does not read them."""
         self._closing, self._reading = True, False
+        self._leave_fast_path()
         self._stop_waiting()
         self._todo.clear()
         self.stalled_mono_s = self.stalled_mono_s or self.server.mono_s
         self._transport.close()
+
+    def _leave_fast_path(self) -> None:
+        # Before the socket is closed: its number may belong to another client a moment later.
+        if self.server.fast_path is not None:
+            self.server.fast_path.remove(self)

@@ -11,11 +11,12 @@ it, so that a database that goes away at the worst moment still leaves a full ra
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wbd.errors import DependencyUnavailable, PermanentError, RangeContention, WbdError
+from wbd.errors import DependencyUnavailable, PermanentError, RangeContention, RangeRefused, SegmentUnusable, WbdError
 from wbd.ids.entity_id import EntityType
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool, LaneState
@@ -69,6 +70,8 @@ class Refiller:
         self._bounds = bounds
         self._clock = clock
         self._supplies: dict[EntityType, TypeSupply] = {}
+        # Reserved and not in the pool for want of room, in increasing order; nothing is reserved before they are in.
+        self._waiting: dict[EntityType, list[IdRange]] = {}
         self.last_reservation_at: datetime | None = None
 
     def prepare(self) -> list[EntityType]:
@@ -83,16 +86,38 @@ class Refiller:
         self._supplies = supplies
         return made
 
-    def look(self) -> None:
+    def use(self, pool: IdPool, kept: Sequence[IdRange] = ()) -> None:
         """
-        Read the table once: shows a database that is away, or a next_id moved back, before a refill needs it.
+        Fill *pool* from now on.
+
+        Args:
+            kept: what was drained from the pool before it, in order; goes into the new one before anything else.
+        """
+        self._pool = pool
+        for ids in reversed(kept):
+            self._waiting.setdefault(ids.entity_type, []).insert(0, ids)
+        mono_s = self._clock.mono_s()
+        for entity_type, supply in self._supplies.items():
+            supply.taken_then, supply.reserved_mono_s = pool[entity_type].state().taken, mono_s
+
+    def look(self) -> tuple[int, list[WbdError]]:
+        """
+        Read the table once, before a refill needs it; drop ids that an import has brought since they were reserved.
+
+        Returns:
+            How many ids were dropped, and why a row is not safe to reserve from (next_id moved back).
 
         Raises:
             DatabaseUnavailable: retryable.
-            RangeRefused: a row is not safe to reserve from.
         """
+        errors: list[WbdError] = []
         for row in self._table.read():
-            self._table.check(row)
+            try:
+                self._table.check(row)
+            except RangeRefused as error:
+                errors.append(error)
+        dropped = sum(self._pool[one].skip_to(self._table.imported_to(one)) for one in EntityType)
+        return dropped, errors
 
     def refill(self) -> tuple[list[IdRange], list[WbdError]]:
         """
@@ -101,17 +126,24 @@ class Refiller:
         Returns:
             The ranges that went into the pool, and why others did not. The first unavailable database ends the
             round, since the other types would wait for the same server.
+
+        Raises:
+            SegmentUnusable: the pool is damaged; what was reserved for it is kept for the next one.
         """
         added: list[IdRange] = []
         errors: list[WbdError] = []
         for entity_type, supply in self._supplies.items():
-            lane = self._pool[entity_type].state()
-            if not lane.is_low:
-                continue
             try:
+                if not self._add_waiting(entity_type, supply):
+                    continue
+                lane = self._pool[entity_type].state()
+                if not lane.is_low:
+                    continue
                 added.append(self._refill_one(lane, supply))
             except DependencyUnavailable as error:
                 return added, [*errors, error]
+            except SegmentUnusable:
+                raise
             except (RangeContention, PermanentError) as error:
                 errors.append(error)
         return added, errors
@@ -131,7 +163,8 @@ class Refiller:
             DatabaseUnavailable: what was not given back is lost as a gap.
         """
         given, lost = 0, 0
-        for rest in sorted(self._pool.drain(), key=lambda one: one.first, reverse=True):
+        rests = self._pool.drain() + [ids for waiting in self._waiting.values() for ids in waiting]
+        for rest in sorted(rests, key=lambda one: one.first, reverse=True):
             if self._table.give_back(rest):
                 given += len(rest)
             else:
@@ -155,6 +188,7 @@ class Refiller:
                 "skipped": lane.skipped,
                 "refills": supply.refills,
                 "contention": stats.lost_races,
+                "take_contention": lane.contended,
                 "range_size": supply.size,
                 "supply_s": round(lane.left / rate, 1) if rate else None,
             }
@@ -164,22 +198,37 @@ class Refiller:
         mono_s = self._clock.mono_s()
         supply.size = self._bounds.clamp(next_size(supply.size, supply.rate_per_s(lane.taken, mono_s)))
         taken = self._table.reserve(lane.entity_type, max(supply.size, lane.wanted))
-        self._pool[lane.entity_type].add(taken, low_mark(supply.size))
         supply.refills += 1
         supply.reserved, supply.reserved_mono_s, supply.taken_then = taken, mono_s, lane.taken
         self.last_reservation_at = self._clock.now()
+        self._waiting.setdefault(lane.entity_type, []).append(taken)
+        self._add_waiting(lane.entity_type, supply)
         return taken
+
+    def _add_waiting(self, entity_type: EntityType, supply: TypeSupply) -> bool:
+        """Put what waits into the pool; False when some has to wait longer. Raises RangeRefused; a gap then."""
+        waiting = self._waiting.get(entity_type, [])
+        while waiting:
+            try:
+                if not self._pool[entity_type].add(waiting[0], low_mark(supply.size)):
+                    return False
+            except RangeRefused:
+                del waiting[0]
+                raise
+            del waiting[0]
+        return True
 
 
 def next_size(size: int, rate_per_s: float) -> int:
     """
-    Return the size of the next range: what *rate_per_s* uses in RANGE_LASTS_S, at most doubled or halved at once.
+    Return the size of the next range: what *rate_per_s* uses in RANGE_LASTS_S, at most 8 times or half the last.
 
-    A rate of 0 says nothing yet (the first refills of a process), so the size stays.
+    A rate of 0 says nothing yet (the first refills of a process), so the size stays. It grows faster than it
+    shrinks, because a range that is too small makes takers wait, and one that is too large only waits itself.
     """
     if not rate_per_s:
         return size
-    return max(size // 2, min(size * 2, int(rate_per_s * RANGE_LASTS_S)))
+    return max(size // 2, min(size * 8, int(rate_per_s * RANGE_LASTS_S)))
 
 
 def low_mark(size: int) -> int:

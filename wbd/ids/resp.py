@@ -55,7 +55,12 @@ def error(text: str, code: str = "ERR") -> bytes:
 
 def protocol_error(problem: Exception) -> bytes:
     """Return the reply to bytes that are no command; hiredis quotes what it found, which may be anything."""
-    return error("Protocol error: " + "".join(c if c.isprintable() else "?" for c in str(problem)))
+    return error("Protocol error: " + one_line(str(problem)))
+
+
+def one_line(text: str) -> str:
+    """Return *text* as it can stand in an error."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def shown(argument: object) -> str:

@@ -22,10 +22,14 @@ from dataclasses import dataclass
 
 import uvloop
 
+from wbd.ids import resp
 from wbd.ids.commands import Parser
 from wbd.ids.connection import Connection, PlanCache
 from wbd.ids.entity_id import EntityType
+from wbd.ids.fast_path import FastPath, open_fast_path
+from wbd.ids.peer import Peer
 from wbd.ids.pool import IdPool
+from wbd.ids.segment_file import Attachment
 from wbd.ids.socket_file import BACKLOG, SocketFile
 
 # While a client waits for ids, the refill is asked for again this often; also how coarse the server's clock is.
@@ -59,10 +63,14 @@ class IdServer:
         self.address = address
         self.limits = limits or ServerLimits()
         self.plans = PlanCache(Parser(pool, self.limits.count_max))
+        self.fast_path: FastPath | None = None
+        # Where takers of other processes find the ring of this pool, or why they cannot; set it before start().
+        self.attachment: Attachment | str = "the ring of this server is in no file"
         self.mono_s = time.monotonic()
         self.commands = 0
         self.accepted = 0
         self.refused = 0
+        self.refused_peers = 0
         self.dropped = 0
         self.loop: asyncio.AbstractEventLoop
         self._started_mono_s = self.mono_s
@@ -110,6 +118,10 @@ class IdServer:
         return len(self._clients)
 
     @property
+    def fast_path_clients(self) -> int:
+        return 0 if self.fast_path is None else len(self.fast_path)
+
+    @property
     def waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
@@ -137,14 +149,18 @@ class IdServer:
 
     # From connections.
 
-    def admit(self, connection: Connection) -> bool:
-        """Count a new client in; False when there are too many."""
+    def admit(self, connection: Connection, client: socket.socket) -> bytes:
+        """Count a new client in; or return what is said to it before it is closed."""
+        peer = Peer.of(client)
+        if not self.address.admits(peer):
+            self.refused_peers += 1
+            return resp.error(f"{peer} may not take ids here; see ids_socket_mode and ids_socket_group", "NOPERM")
         if len(self._clients) >= self.limits.clients_max:
             self.refused += 1
-            return False
+            return resp.error("max number of clients reached; ask again later", "TRYAGAIN")
         self.accepted += 1
         self._clients.add(connection)
-        return True
+        return b""
 
     def forget(self, connection: Connection) -> None:
         self._clients.discard(connection)
@@ -156,6 +172,21 @@ class IdServer:
     def remove_waiting(self, connection: Connection, entity_type: EntityType | None) -> None:
         if entity_type is not None:
             self._waiting[entity_type].pop(connection, None)
+
+    def where(self, protocol: int) -> bytes:
+        """Return the reply to ATTACH."""
+        found = self.attachment
+        if isinstance(found, str):
+            return resp.error(resp.one_line(found), "NOSHM")
+        fields = [
+            (b"path", resp.bulk(os.fsencode(found.path))),
+            # As text: numbers of the protocol have a sign, and these use all 64 bits.
+            (b"device", resp.bulk(b"%d" % found.device)),
+            (b"inode", resp.bulk(b"%d" % found.inode)),
+            (b"layout", resp.integer(found.layout)),
+            (b"count_max", resp.integer(self.limits.count_max)),
+        ]
+        return resp.mapping(fields, protocol)
 
     def info(self) -> str:
         """Return the text of INFO: sections of name:value lines, as Redis has them."""
@@ -169,10 +200,12 @@ class IdServer:
             f"connected_clients:{self.clients}",
             f"maxclients:{self.limits.clients_max}",
             f"blocked_clients:{self.waiting}",
+            f"fast_path_clients:{self.fast_path_clients}",
             "",
             "# Stats",
             f"total_connections_received:{self.accepted}",
             f"rejected_connections:{self.refused}",
+            f"refused_peers:{self.refused_peers}",
             f"dropped_connections:{self.dropped}",
             f"total_commands_processed:{self.commands}",
             "",
@@ -194,11 +227,13 @@ class IdServer:
         except BaseException as error:  # the main thread reads it from `serving`, and raises there
             self._failure = error
         finally:
+            self.fast_path = None
             self.loop.close()
             listener.close()
 
     async def _serve(self, listener: socket.socket) -> None:
         numbers = iter(range(1, 2**63))
+        self.fast_path = open_fast_path(self)
         server = await self.loop.create_unix_server(
             lambda: Connection(self, next(numbers)), sock=listener, backlog=BACKLOG
         )
@@ -206,9 +241,12 @@ class IdServer:
         await self._stop.wait()
         ticking.cancel()
         server.close()
+        deadline_mono_s = time.monotonic() + self._drain_s
+        if self.fast_path is not None:
+            # Half of the time, so that the other half is left to read the replies.
+            self.fast_path.finish(deadline_mono_s - self._drain_s / 2)
         for connection in list(self._clients):
             connection.finish()
-        deadline_mono_s = time.monotonic() + self._drain_s
         while self._clients and time.monotonic() < deadline_mono_s:
             await asyncio.sleep(0.01)
         for connection in list(self._clients):
@@ -219,16 +257,15 @@ class IdServer:
         while True:
             await asyncio.sleep(_TICK_S)
             self.mono_s = mono_s = time.monotonic()
-            for entity_type, waiting in self._waiting.items():
-                if waiting:
-                    self.pool.on_low(entity_type)
+            if self.waiting:
+                self.pool.segment.wake()
             idle_s = self.limits.idle_s
             for connection in list(self._clients):
                 stalled_s = mono_s - (connection.stalled_mono_s or mono_s)
                 if stalled_s > self.limits.stall_s:
                     self.dropped += 1
                     connection.drop()
-                elif idle_s and mono_s - connection.heard_mono_s > idle_s and not stalled_s:
+                elif idle_s and mono_s - connection.heard_last_mono_s() > idle_s and not stalled_s:
                     connection.finish()
 
     def _serve_waiting(self, entity_type: EntityType) -> None:

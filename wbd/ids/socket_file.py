@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wbd.errors import ConfigError
+from wbd.ids.peer import Peer
 
 # sun_path of unix(7) holds 108 bytes with its final zero; ".new" is appended while the socket is made.
 _PATH_BYTES_MAX = 107 - len(".new")
@@ -36,6 +37,8 @@ class SocketFile:
         self._group = group
         self._lock_fd: int | None = None
         self._made: tuple[int, int] | None = None
+        # Whose members may connect; None for nobody's.
+        self._admitted_gid: int | None = None
 
     def listen(self) -> socket.socket | None:
         """
@@ -61,6 +64,15 @@ class SocketFile:
         except OSError as error:
             self.release()
             raise ConfigError(f"ids_socket {self.path}: {error.strerror}; nothing is served") from error
+
+    def admits(self, peer: Peer) -> bool:
+        """
+        Tell whether a client may be served: root, our own user, a member of the socket's group, others if they may
+        write to the socket.
+
+        The kernel has asked the file's mode already; this holds when somebody has changed that by hand.
+        """
+        return peer.uid in (0, os.geteuid()) or bool(self._mode & 0o002) or self._admitted_gid in peer.gids
 
     def is_in_place(self) -> bool:
         """Tell whether the path still leads to the socket that listen() made."""
@@ -130,6 +142,7 @@ class SocketFile:
             fresh.unlink(missing_ok=True)
             raise
         self._made = (found.st_dev, found.st_ino)
+        self._admitted_gid = found.st_gid if gid is not None or self._mode & 0o020 else None
         return listener
 
     def _gid(self) -> int | None:

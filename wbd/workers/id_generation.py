@@ -1,7 +1,7 @@
 """Reserve ranges of entity ids ahead of demand and serve them to the processes of this host.
 
-Reads:    id_ranges
-Writes:   id_ranges
+Reads:    id_ranges, id_high_water
+Writes:   id_ranges, id_high_water
 Repeats:  harmless; ids are given out only from ranges that are committed, and a range that is not known to be
           committed is never used
 Schedule: continuous
@@ -9,18 +9,20 @@ Schedule: continuous
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 from wbd.engines.mysql import Database
-from wbd.errors import DependencyUnavailable, WbdError
+from wbd.errors import DependencyUnavailable, SegmentUnusable, WbdError
 from wbd.ids.entity_id import EntityType
 from wbd.ids.id_range import IdRange, parse_reserved
-from wbd.ids.pool import IdPool
 from wbd.ids.ranges import RangeTable
 from wbd.ids.refill import Refiller, SizeBounds
+from wbd.ids.ring import Ring
+from wbd.ids.segment_file import SegmentFile
 from wbd.ids.server import IdServer, ServerLimits
 from wbd.ids.socket_file import SocketFile
 from wbd.runtime.clock import SystemClock, iso
@@ -30,8 +32,9 @@ from wbd.settings import Settings
 
 # The documents' polling interval; a lane that runs low wakes the worker at once.
 _POLL_S = 1.0
-# How often the table is read when nothing is wanted from it, so that health knows about the database.
-_LOOK_S = 15.0
+# How often the table is read when nothing is wanted from it, so that health knows about the database, and ids that an
+# import has brought are not given out any more.
+_LOOK_S = 1.0
 # A worker that stands by asks for the address this often: the longest gap when the other one is killed.
 _STANDBY_S = 0.25
 # Of the drain time of 5 s: how long clients get to read their last replies, and how long giving ids back may take.
@@ -46,6 +49,7 @@ class IdGeneratorWorker:
         self,
         db: Database,
         address: SocketFile,
+        shared: SegmentFile,
         *,
         floors: dict[EntityType, int] | None = None,
         reserved: Sequence[IdRange] = (),
@@ -54,11 +58,12 @@ class IdGeneratorWorker:
     ) -> None:
         self._db = db
         self._clock = SystemClock()
-        self._address = address
-        self._pool = IdPool()
+        self._ring = Ring(shared, self._wake)
         self._table = RangeTable(db, floors=floors, reserved=reserved)
-        self._refiller = Refiller(self._table, self._pool, bounds or SizeBounds(), self._clock)
-        self._server = IdServer(self._pool, address, limits)
+        self._refiller = Refiller(self._table, self._ring.pool, bounds or SizeBounds(), self._clock)
+        self._address = address
+        self._limits = limits
+        self._server = IdServer(self._ring.pool, address, limits)
         self._run: Run | None = None
         self._metrics: _Metrics | None = None
         self._prepared = False
@@ -69,8 +74,7 @@ class IdGeneratorWorker:
         """Take the address and serve; while another process has it, stand by."""
         self._run = run
         self._metrics = self._metrics or _Metrics(run)
-        self._pool.on_low = lambda _: run.wake()
-        if not self._server.serving and not self._server.start():
+        if not self._serve(run):
             run.log.info("standing by; another process serves the ids of this host", socket=str(self._address.path))
 
     def step(self, run: Run) -> float:
@@ -78,8 +82,53 @@ class IdGeneratorWorker:
         if not self._serve(run):
             run.ready(False)
             return _STANDBY_S
+        try:
+            return self._step(run)
+        except SegmentUnusable as error:
+            # Its ids cannot be told from others any more, so they become a gap.
+            run.log.error("the ring of ids is damaged; a new one is made", error=str(error))
+            self._server.stop(_CLIENTS_DRAIN_S)
+            self._ring.abandon(keep_ids=False)
+            raise
+
+    def stop(self) -> None:
+        """
+        Answer what has been asked, then give the ids that are left back to the table.
+
+        While the database is away they stay in the ring, for takers and for the next process.
+        """
+        self._server.stop(_CLIENTS_DRAIN_S)
+        if self._database_error is not None or not self._prepared:
+            self._ring.leave()
+            self._db.close()
+            return
+        # In a thread, so that a database that takes the connection and says nothing cannot hold up the end.
+        giving = threading.Thread(target=self._give_back, name="give-back", daemon=True)
+        giving.start()
+        giving.join(_GIVE_BACK_S)
+        if giving.is_alive() and self._run is not None:
+            self._run.log.warning("ids not given back in time; they become a gap", within_s=_GIVE_BACK_S)
+        self._ring.abandon(keep_ids=False)
+
+    def health(self) -> dict[str, Any]:
+        """Return the documents' fields: last reservation, current ranges, cache statistics; and who is served."""
+        last = self._refiller.last_reservation_at
+        return {
+            "standing_by": not self._server.serving,
+            "socket": str(self._address.path),
+            "shared_memory": self._ring.describe(),
+            "clients": self._server.clients,
+            "clients_waiting": self._server.waiting,
+            "commands": self._server.commands,
+            "last_reservation_at": iso(last) if last else None,
+            "database": self._database_error or "ok",
+            "ids": self._refiller.report(),
+        }
+
+    def _step(self, run: Run) -> float:
+        self._ring.check()
         errors = self._supply(run)
-        if all(lane.left for lane in self._pool.states()):
+        if all(lane.left for lane in self._ring.pool.states()):
             run.ready()
         elif errors:
             # Dry for the moment that a burst leaves is no reason to say so; dry without a refill is.
@@ -90,50 +139,38 @@ class IdGeneratorWorker:
             raise errors[0]
         return 0.0 if self._refiller.is_low() else _POLL_S
 
-    def stop(self) -> None:
-        """Answer what has been asked, then give the ids that are left back to the table."""
-        self._server.stop(_CLIENTS_DRAIN_S)
-        # In a thread, so that a database that takes the connection and says nothing cannot hold up the end.
-        giving = threading.Thread(target=self._give_back, name="give-back", daemon=True)
-        giving.start()
-        giving.join(_GIVE_BACK_S)
-        if giving.is_alive() and self._run is not None:
-            self._run.log.warning("ids not given back in time; they become a gap", within_s=_GIVE_BACK_S)
-
-    def health(self) -> dict[str, Any]:
-        """Return the documents' fields: last reservation, current ranges, cache statistics; and who is served."""
-        last = self._refiller.last_reservation_at
-        return {
-            "standing_by": not self._server.serving,
-            "socket": str(self._address.path),
-            "clients": self._server.clients,
-            "clients_waiting": self._server.waiting,
-            "commands": self._server.commands,
-            "last_reservation_at": iso(last) if last else None,
-            "database": self._database_error or "ok",
-            "ids": self._refiller.report(),
-        }
-
     def _serve(self, run: Run) -> bool:
-        """Serve if nobody else does; True while this process is the one."""
+        """Own ring and socket if nobody else does; True while this process is the one."""
         if self._server.serving:
             self._server.check()
-            if self._address.is_in_place():
+            if self._address.is_in_place() and not self._ring.is_lost():
                 return True
-            run.log.warning("the socket file is gone; it is made again", socket=str(self._address.path))
+            gone = self._ring.path if self._ring.is_lost() else str(self._address.path)
+            run.log.warning("a file that takers need is gone; it is made again", file=gone)
             self._server.stop(_CLIENTS_DRAIN_S)
-        if not self._server.start():
+            self._ring.abandon(keep_ids=True)
+        if not self._ring.acquire():
             return False
-        run.log.info("serving", socket=str(self._address.path))
+        self._server = IdServer(self._ring.pool, self._address, self._limits)
+        self._server.attachment = self._ring.attachment
+        if not self._server.start():
+            self._ring.leave()
+            return False
+        self._refiller.use(self._ring.pool, self._ring.kept())
+        if self._metrics is not None:
+            self._metrics.begin(self._refiller.report())
+        run.log.info("serving", socket=str(self._address.path), **self._ring.describe())
         return True
+
+    def _wake(self) -> None:
+        if self._run is not None:
+            self._run.wake()
 
     def _give_back(self) -> None:
         """Return the unused ids; those that do not get through are never used, and become a gap."""
         outcome: dict[str, Any] = {}
         try:
-            # A database that was away a moment ago is not waited for again.
-            if self._database_error is None:
-                outcome["given_back"], outcome["gap"] = self._refiller.give_back()
+            outcome["given_back"], outcome["gap"] = self._refiller.give_back()
         except WbdError as error:
             outcome["error"] = str(error)
         finally:
@@ -158,8 +195,12 @@ class IdGeneratorWorker:
             if not errors and (self._looked_mono_s is None or mono_s - self._looked_mono_s >= _LOOK_S):
                 # None until it ends well, so that the next step looks again.
                 self._looked_mono_s = None
-                self._refiller.look()
-                self._looked_mono_s = mono_s
+                dropped, errors = self._refiller.look()
+                if dropped:
+                    run.log.warning("reserved ids dropped: an import has brought some of them", ids=dropped)
+                self._looked_mono_s = None if errors else mono_s
+        except SegmentUnusable:
+            raise
         except WbdError as error:
             errors = [error]
         away = [str(error) for error in errors if isinstance(error, DependencyUnavailable)]
@@ -178,17 +219,27 @@ class _Metrics:
             "taken": run.metrics.counter("wbd_ids_taken_total", "Ids given out.", label),
             "refills": run.metrics.counter("wbd_ids_refills_total", "Ranges reserved.", label),
             "contention": run.metrics.counter("wbd_ids_contention_total", "Lost races for a range.", label),
+            "take_contention": run.metrics.counter("wbd_ids_take_contention_total", "Lost races for an id.", label),
         }
         self._left = run.metrics.gauge("wbd_ids_left", "Ids reserved here and not given out.", label)
+        self._supply = run.metrics.gauge(
+            "wbd_ids_supply_seconds", "How long the ids left last at the present rate; +Inf when none are taken.", label
+        )
         self._seen: dict[tuple[str, str], int] = {}
+
+    def begin(self, report: dict[str, dict[str, Any]]) -> None:
+        """Leave out what a ring that was taken over has counted already."""
+        self._seen = {(entity_type, name): now[name] for entity_type, now in report.items() for name in self._counters}
 
     def update(self, report: dict[str, dict[str, Any]]) -> None:
         """Add what has come since the last report."""
         for entity_type, now in report.items():
             self._left.labels(entity_type).set(now["left"])
+            self._supply.labels(entity_type).set(math.inf if now["supply_s"] is None else now["supply_s"])
             for name, counter in self._counters.items():
-                counter.labels(entity_type).inc(now[name] - self._seen.get((entity_type, name), 0))
-                self._seen[entity_type, name] = now[name]
+                # Counts of a ring in use by others are read one after the other, so one may be behind for a moment.
+                counter.labels(entity_type).inc(max(0, now[name] - self._seen.get((entity_type, name), 0)))
+                self._seen[entity_type, name] = max(now[name], self._seen.get((entity_type, name), 0))
 
 
 def build(settings: Settings) -> IdGeneratorWorker:
@@ -209,11 +260,15 @@ def build(settings: Settings) -> IdGeneratorWorker:
         # Short timeouts: nobody waits for an answer but the supply, which a hung server must not hold up.
         Database(settings.database_address(), max_connections=2, connect_timeout_s=2, read_timeout_s=3),
         SocketFile(settings.ids_socket_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
+        SegmentFile(settings.ids_segment_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
         floors=floors,
         reserved=reserved,
         bounds=SizeBounds(settings.id_range_size_min, settings.id_range_size_max),
         limits=ServerLimits(
-            clients_max=settings.ids_max_clients, count_max=settings.ids_max_count, wait_s=settings.ids_wait_s
+            clients_max=settings.ids_max_clients,
+            count_max=settings.ids_max_count,
+            wait_s=settings.ids_wait_s,
+            idle_s=settings.ids_idle_s,
         ),
     )
 

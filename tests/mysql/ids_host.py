@@ -1,0 +1,115 @@
+"""The id workers and takers of one host, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wbd.engines.mysql import Database
+from wbd.ids import EntityType
+from wbd.ids.ranges import RangeRow, RangeTable
+from wbd.runtime import health
+from wbd.setting_types import DatabaseAddress
+
+DEADLINE_S = 60.0
+
+# Takes ids until it is told to stop, and writes each down before it asks for the next.
+TAKER = """
+import signal, sys
+from wbd.errors import IdsUnavailable
+from wbd.ids import IdClient
+going = True
+def stop(*_):
+    global going
+    going = False
+signal.signal(signal.SIGTERM, stop)
+client = IdClient(sys.argv[1], timeout_s=30)
+turn = 0
+while going:
+    turn += 1
+    kind = ("item", "lexeme")[turn % 5 == 0]
+    ids = client.take(kind, 7) if turn % 3 else [client.next(kind)]
+    print("\\n".join(ids), flush=True)
+"""
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + DEADLINE_S
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {DEADLINE_S:.0f} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Host:
+    """The id workers of one host: one state folder, one socket, any number of processes."""
+
+    def __init__(self, folder: Path, address: DatabaseAddress) -> None:
+        self.run_dir = folder / "run"
+        self.socket = self.run_dir / "ids.sock"
+        self.segment = self.run_dir / "ids.segment"
+        self._log = (folder / "worker.log").open("ab")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.upper().startswith(("WBD_", "VITESS_"))},
+            "WBD_STATE_DIR": str(folder),
+            "VITESS_UNIX_SOCKET": str(address.unix_socket),
+            "VITESS_USER": address.user,
+            "VITESS_DATABASE": address.database,
+            "IDS_WAIT_S": "2",
+        }
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.takers: list[tuple[subprocess.Popen[bytes], Path]] = []
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "wbd.workers.id_generation"]
+        environment = {**self._environment, "IDS_SEGMENT": str(self.segment)}
+        process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+        self.workers.append(process)
+        return process
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``wbd`` on this host."""
+        command = [sys.executable, "-m", "wbd", *arguments]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=DEADLINE_S)
+
+    def health(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        path = health.socket_path(self.run_dir, "id_generation", process.pid)
+        return health.Process("id_generation", process.pid, path).health() or {}
+
+    def wait_ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        return wait_until(lambda: (found := self.health(process)).get("ready") and found, "the worker is ready")
+
+    def metrics(self, process: subprocess.Popen[bytes]) -> str:
+        path = health.socket_path(self.run_dir, "id_generation", process.pid)
+        return (health.Process("id_generation", process.pid, path).ask("metrics") or b"").decode()
+
+    def end(self, process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
+        process.send_signal(number)
+        return process.wait(timeout=DEADLINE_S)
+
+    def start_taker(self) -> None:
+        path = self.run_dir.parent / f"taken-{len(self.takers)}"
+        with path.open("wb") as file:
+            command = [sys.executable, "-c", TAKER, str(self.socket)]
+            process = subprocess.Popen(command, env=self._environment, stdout=file, stderr=self._log)
+        self.takers.append((process, path))
+
+    def taken(self) -> list[str]:
+        return [line for _, path in self.takers for line in path.read_text().split()]
+
+    def close(self) -> None:
+        for process in [*(taker for taker, _ in self.takers), *self.workers]:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self._log.close()
+
+
+def item_row(db: Database) -> RangeRow:
+    return next(row for row in RangeTable(db).read() if row.entity_type is EntityType.ITEM)

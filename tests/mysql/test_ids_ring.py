@@ -1,0 +1,225 @@
+"""The ring outlives its worker, moves when its file is lost, and never gives an id twice meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import without
+from tests.mysql.ids_host import DEADLINE_S, Host, item_row, wait_until
+from wbd.engines.mysql import Database
+from wbd.ids import EntityType, IdClient
+from wbd.ids.high_water import HighWater
+from wbd.stack.mariadb import MariaDB
+
+ITEM = EntityType.ITEM
+ROOT = Path(__file__).parents[2]
+
+try:
+    import wbd.ids._segment  # noqa: F401
+except ModuleNotFoundError:
+    without("the extension is not built")
+
+
+def attached(host: Host, timeout_s: float = DEADLINE_S) -> IdClient:
+    """Return a client that has taken Q1 from the ring."""
+    client = IdClient(host.socket, timeout_s=timeout_s)
+    assert client.next("item") == "Q1"
+    assert client.attached, client.attach_problem
+    return client
+
+
+def numbers(ids: list[str]) -> list[int]:
+    return [int(one[1:]) for one in ids]
+
+
+def test_ids_come_from_the_ring_while_no_worker_lives_and_the_next_one_goes_on_with_it(
+    host: Host, db: Database
+) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    client = attached(host)
+    host.end(worker, signal.SIGKILL)
+    ids = numbers(client.take("item", 1000))
+    second = host.start_worker()
+    host.wait_ready(second)
+    ids += numbers(client.take("item", 2000))
+    assert ids == list(range(2, 3002)), "no gap, no repeat"
+    assert client.attached
+    wait_until(lambda: 'wbd_ids_taken_total{entity_type="item"}' in host.metrics(second), "metrics")
+    line = next(
+        one for one in host.metrics(second).splitlines() if one.startswith('wbd_ids_taken_total{entity_type="item"')
+    )
+    assert float(line.split()[-1]) <= 2000, "what the first one's ring had counted is not counted again"
+
+
+def test_a_stop_without_a_database_leaves_the_ring_to_the_next_worker(
+    host: Host, mariadb: MariaDB, db: Database
+) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    client = attached(host)
+    mariadb.kill()
+    try:
+        wait_until(lambda: host.health(worker).get("database", "ok") != "ok", "health names the database")
+        assert host.end(worker) == 0
+        assert numbers(client.take("item", 100)) == list(range(2, 102))
+        host.start_worker()
+        assert client.next("item") == "Q102"
+    finally:
+        mariadb.start()
+    assert numbers(client.take("item", 2000)) == list(range(103, 2103))
+
+
+@pytest.mark.parametrize("by", ["nothing", "garbage", "an empty file"])
+def test_a_ring_whose_file_is_gone_or_replaced_moves_to_a_new_one_with_its_ids(
+    host: Host, db: Database, by: str
+) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    client = attached(host)
+    inode = host.segment.stat().st_ino
+    keep = host.segment.with_name("kept")
+    host.segment.rename(keep)
+    if by != "nothing":
+        host.segment.write_bytes(b"garbage" if by == "garbage" else b"")
+    given: list[int] = []
+    wait_until(
+        lambda: (
+            given.append(client.next_int("item"))
+            or (client.attached and client._where and client._where.inode != inode)
+        ),
+        "the client takes from the new ring",
+    )
+    given += numbers(client.take("item", 500))
+    assert given == list(range(2, 2 + len(given))), "every id went with the ring, in order"
+    assert keep.exists() and host.health(worker)["shared_memory"]["segment"] == str(host.segment)
+
+
+def test_a_ring_that_somebody_wrote_into_is_given_up_and_its_ids_are_a_gap(host: Host, db: Database) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    client = attached(host)
+    ids = numbers(client.take("item", 700))
+    # A cursor can only be seen to go back behind where the worker saw it last.
+    wait_until(lambda: 'wbd_ids_taken_total{entity_type="item"} 701.0' in host.metrics(worker), "the worker has looked")
+    inode = host.segment.stat().st_ino
+    with host.segment.open("r+b") as file:
+        # The cursor of the items' lane, set back to the beginning: every id of it would come again.
+        file.seek(256)
+        file.write(b"\0" * 8)
+    wait_until(lambda: host.segment.exists() and host.segment.stat().st_ino != inode, "a new ring")
+    host.wait_ready(worker)
+    fresh = IdClient(host.socket, timeout_s=DEADLINE_S)
+    after = numbers(fresh.take("item", 100))
+    assert fresh.attached and not set(after) & set(ids) and min(after) > 2000
+    wait_until(lambda: not client.attached or client.next_int("item") > 2000, "the client leaves the damaged ring")
+
+
+def test_without_a_place_for_the_ring_ids_come_over_the_socket_and_health_says_why(host: Host, tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    host.segment = folder / "ids.segment"
+    worker = host.start_worker()
+    host.wait_ready(worker)
+    client = IdClient(host.socket, timeout_s=DEADLINE_S)
+    assert client.take("item", 3) == ["Q1", "Q2", "Q3"]
+    assert not client.attached and "others may write" in client.attach_problem
+    shared = host.health(worker)["shared_memory"]
+    assert shared["segment"] == "private memory" and "others may write" in shared["problem"]
+
+
+def test_reserved_ids_that_an_import_brings_are_dropped_from_the_ring(host: Host, db: Database) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    client = attached(host)
+    HighWater(db).raise_imported({ITEM: 42})
+    wait_until(lambda: host.health(worker)["ids"]["item"]["skipped"] == 41, "Q2 to Q42 are dropped")
+    assert client.next("item") == "Q43"
+    HighWater(db).raise_imported({ITEM: 50_000})
+    wait_until(lambda: host.health(worker)["ids"]["item"]["next"] == 50_001, "the rest is dropped, and more comes")
+    assert client.next("item") == "Q50001"
+
+
+def test_takers_in_many_processes_and_a_worker_that_ends_cleanly_share_no_id(host: Host, db: Database) -> None:
+    """Takes race the drain of a clean stop; what was given back is given out once."""
+    host.wait_ready(host.start_worker())
+    for _ in range(4):
+        host.start_taker()
+    for _ in range(6):
+        seen = len(host.taken())
+        wait_until(lambda seen=seen: len(host.taken()) > seen + 500, "ids are taken")
+        assert host.end(host.workers[-1]) == 0
+        host.wait_ready(host.start_worker())
+    for process, _ in host.takers:
+        process.terminate()
+        process.wait(timeout=DEADLINE_S)
+    taken = host.taken()
+    assert len(taken) == len(set(taken)) > 3000
+    host.end(host.workers[-1])
+    assert item_row(db).next_id > max(int(one[1:]) for one in taken if one.startswith("Q"))
+
+
+def test_forked_children_and_threads_go_on_with_the_ring(host: Host) -> None:
+    host.wait_ready(host.start_worker())
+    client = attached(host)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writer, " ".join(client.take("item", 200)).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    mine: list[str] = []
+    threads = [threading.Thread(target=lambda: mine.extend(client.next("item") for _ in range(100))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with os.fdopen(reader) as file:
+        theirs = file.read().split()
+    os.waitpid(pid, 0)
+    assert len({*mine, *theirs}) == 600 and client.attached
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/ids.md"])
+def test_what_the_documents_tell_python_programs_to_do_works(host: Host, page: str) -> None:
+    host.wait_ready(host.start_worker())
+    block = next(
+        one for one in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL) if "IdClient(" in one
+    )
+    block = re.sub(r'"/[^"]*/ids\.sock"', repr(str(host.socket)), block)
+    assert len(block.splitlines()) >= 4
+    script = block + "\nassert ids.attached, ids.attach_problem\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 0, done.stderr
+
+
+def test_status_and_watch_show_people_and_programs_what_the_server_has(host: Host) -> None:
+    nobody = host.command("ids", "status")
+    assert nobody.returncode != 0 and "wbd up" in nobody.stderr
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    host.start_worker()
+    shown = host.command("ids", "status")
+    assert shown.returncode == 0 and str(host.segment) in shown.stdout
+    assert re.search(r"^item +Q1 +2,000 +- +0 ", shown.stdout, re.MULTILINE), shown.stdout
+    assert json.loads(host.command("ids", "status", "--json").stdout)["ids"]["item"]["next"] == 1
+    assert host.command("ids", "take", "item", "-n", "3").stdout == "Q1\nQ2\nQ3\n"
+    looks = [
+        json.loads(line)
+        for line in host.command("ids", "watch", "--times", "2", "--interval", "0.1", "--json").stdout.splitlines()
+    ]
+    assert [one["ids"]["item"]["next"] for one in looks] == [4, 4]
+    assert [one["rates"]["item"] for one in looks] == [None, 0.0]
+    assert host.command("ids", "watch", "--interval", "0").returncode == 2

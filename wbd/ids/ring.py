@@ -1,0 +1,129 @@
+"""The ring of this process: the pool in the shared file when it can be had, in private memory when not.
+
+Reads:   the segment's file
+Writes:  the segment's file
+Repeats: harmless; what a dead process left in the file is taken over with it
+
+A thread waits for takers, of whichever process, to leave a lane low.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from wbd.errors import SegmentUnusable
+from wbd.ids.id_range import IdRange
+from wbd.ids.pool import IdPool
+from wbd.ids.segment import Segment
+from wbd.ids.segment_file import Attachment, SegmentFile
+
+# How often the waiting thread looks whether it should end; a taker wakes it at once.
+_LOOK_S = 1.0
+
+
+class Ring:
+    """Acquire, use, release; from one thread. *on_low* is called from another."""
+
+    def __init__(self, shared: SegmentFile, on_low: Callable[[], None]) -> None:
+        self._shared = shared
+        self._on_low = on_low
+        self.pool = IdPool()
+        # Why takers of other processes have to come by the socket; "" when they need not.
+        self.problem = "not acquired"
+        self._watch: _Watch | None = None
+        self._kept: list[IdRange] = []
+
+    @property
+    def path(self) -> str:
+        return str(self._shared.path)
+
+    @property
+    def attachment(self) -> Attachment | str:
+        """Where takers find the ring, or why they cannot."""
+        return self._shared.attachment or self.problem
+
+    def acquire(self) -> bool:
+        """
+        Own the ring; False while another process does.
+
+        Where no shared file can be had the ring lies in private memory, and ``problem`` says why. Raises ConfigError.
+        """
+        segment: Segment | None
+        try:
+            segment = self._shared.acquire()
+            self.problem = ""
+            if segment is None:
+                return False
+        except SegmentUnusable as error:
+            segment = Segment(publish=True)
+            self.problem = str(error)
+        self.pool = IdPool(segment)
+        self._watch = _Watch(segment, self._on_low)
+        return True
+
+    def kept(self) -> list[IdRange]:
+        """Return, once, what a former ring of this process still held."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    def check(self) -> None:
+        """Raise SegmentUnusable when somebody else than takers and this process has written into the ring."""
+        self.pool.segment.check()
+
+    def is_lost(self) -> bool:
+        """Tell whether takers can no longer find the ring, because its file was removed or replaced."""
+        return self._shared.attachment is not None and not self._shared.is_in_place()
+
+    def abandon(self, *, keep_ids: bool) -> None:
+        """Take the ring away from its takers, who look for the next one; kept() has what was in it, or it is a gap."""
+        if keep_ids:
+            self._kept += self.pool.drain()
+        self.pool.segment.close()
+        self._end(keep_file=False)
+
+    def leave(self) -> None:
+        """Go as if killed: takers go on with what is in the ring, and the next owner takes it over."""
+        self._end(keep_file=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Return for health where the ring is."""
+        found: dict[str, Any] = {"segment": self.path if self._shared.attachment else "private memory"}
+        if self.problem:
+            found["problem"] = self.problem
+        if self._shared.set_aside:
+            found["set_aside"] = self._shared.set_aside
+        return found
+
+    def _end(self, *, keep_file: bool) -> None:
+        if self._watch is not None:
+            self._watch.end()
+            self._watch = None
+        self._shared.release(keep=keep_file)
+        self.pool = IdPool()
+        self.problem = "not acquired"
+
+
+class _Watch:
+    """The thread that waits for the low mark."""
+
+    def __init__(self, segment: Segment, on_low: Callable[[], None]) -> None:
+        self._segment = segment
+        self._on_low = on_low
+        self._ending = False
+        self._thread = threading.Thread(target=self._watch, name="low-watch", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ending = True
+        self._segment.wake()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        seen = self._segment.wait(0, 0.0)
+        while not self._ending:
+            now = self._segment.wait(seen, _LOOK_S)
+            if now != seen:
+                seen = now
+                self._on_low()

@@ -1,0 +1,204 @@
+"""The file of the shared segment: owned by one publisher at a time, left in place by one that dies.
+
+Reads:   the boot's id
+Writes:  the file, and its folder when that is missing
+Repeats: a file that a dead publisher left is taken over with the ids in it; one that cannot be trusted is set aside
+
+Ownership is a lock on the file, which the kernel drops with the process. Takers need no lock. A file from before the
+last boot may lack what was taken just before the machine stopped, so it is never used again; nor is a copy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import grp
+import os
+import stat
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wbd.errors import ConfigError, SegmentUnusable
+from wbd.ids.segment import LAYOUT_VERSION, SEGMENT_BYTES, Segment
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Somebody may remove the file between the opening and the lock; more often than this is no accident.
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Where a process of this host finds the segment; device and inode tell the file from its successor."""
+
+    path: str
+    device: int
+    inode: int
+    layout: int
+
+
+class SegmentFile:
+    """
+    The segment at *path*, for its publisher.
+
+    Args:
+        mode: whoever may write to a socket of this mode may take ids.
+        group: owner group of the file, None to leave it.
+    """
+
+    def __init__(self, path: Path, *, mode: int = 0o600, group: str | None = None) -> None:
+        self.path = path
+        self._mode = mode
+        self._group = group
+        self._fd: int | None = None
+        self._identity: tuple[int, int] | None = None
+        self.set_aside: str | None = None
+
+    @property
+    def attachment(self) -> Attachment | None:
+        """What takers need to know; None while this process does not own the file."""
+        return Attachment(str(self.path), *self._identity, LAYOUT_VERSION) if self._identity else None
+
+    def acquire(self) -> Segment | None:
+        """
+        Return the segment to publish in, new or taken over, or None while another process owns it.
+
+        ``set_aside`` says afterwards why a file that was there was not used; None if it was, or there was none.
+
+        Raises:
+            SegmentUnusable: no segment can be made here: no room, no permission, somebody else's folder.
+            ConfigError: no such group.
+        """
+        gid = self._gid()
+        self.set_aside = None
+        try:
+            self._make_folder(gid)
+            for _ in range(_ATTEMPTS):
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                try:
+                    if not _lock(fd):
+                        os.close(fd)
+                        return None
+                    segment = self._take_over_or_make(fd, gid) if _is_at(self.path, fd) else None
+                except BaseException:
+                    os.close(fd)
+                    raise
+                if segment is not None:
+                    self._fd = fd
+                    found = os.fstat(fd)
+                    self._identity = (found.st_dev, found.st_ino)
+                    return segment
+                os.close(fd)
+        except OSError as error:
+            raise SegmentUnusable(f"ids_segment {self.path}: {error.strerror}") from error
+        raise SegmentUnusable(f"ids_segment {self.path}: the file was replaced {_ATTEMPTS} times while it was opened")
+
+    def is_in_place(self) -> bool:
+        """Tell whether the path still leads to the file that acquire() returned."""
+        return self._fd is not None and _is_at(self.path, self._fd)
+
+    def release(self, *, keep: bool = False) -> None:
+        """Let the next process have the address; remove the file if it is ours, unless *keep*."""
+        if self._fd is None:
+            return
+        with suppress(OSError):
+            if not keep and self.is_in_place():
+                self.path.unlink()
+        # Closing is not enough: a mapping holds the file open, and with it the lock.
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+        self._fd = self._identity = None
+
+    def _take_over_or_make(self, fd: int, gid: int | None) -> Segment | None:
+        """Return the segment in the file; None when the file was set aside, and the caller tries again."""
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid():
+            raise SegmentUnusable(f"ids_segment {self.path}: owned by uid {found.st_uid}; move it away")
+        if found.st_size:
+            try:
+                return Segment(fd, boot_id(), publish=True)
+            except SegmentUnusable as error:
+                self.set_aside = str(error)
+                self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
+                return None
+        try:
+            # Room for all of it now: a write to a full tmpfs through the mapping would kill the process.
+            os.posix_fallocate(fd, 0, SEGMENT_BYTES)
+            segment = Segment(fd, boot_id(), create=True, publish=True)
+            if gid is not None:
+                os.fchown(fd, -1, gid)
+            writers = self._mode & 0o222
+            os.fchmod(fd, writers | writers << 1)
+        except BaseException:
+            with suppress(OSError):
+                self.path.unlink()
+            raise
+        return segment
+
+    def _make_folder(self, gid: int | None) -> None:
+        folder = self.path.parent
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700, parents=True)
+            if gid is not None:
+                os.chown(folder, -1, gid)
+            # Whoever may write to the file has to pass through the folder.
+            folder.chmod(0o700 | (0o050 if self._mode & 0o020 else 0) | (0o005 if self._mode & 0o002 else 0))
+        found = folder.stat(follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
+            raise SegmentUnusable(f"ids_segment: folder {folder} is not ours, or others may write to it")
+
+    def _gid(self) -> int | None:
+        if self._group is None:
+            return None
+        try:
+            return grp.getgrnam(self._group).gr_gid
+        except KeyError:
+            raise ConfigError(f"ids_socket_group {self._group!r}: no such group") from None
+
+
+def open_segment(where: Attachment, owner_uid: int) -> Segment:
+    """
+    Map the segment at *where* to take from it.
+
+    Raises:
+        SegmentUnusable: not the file that *where* names, not of *owner_uid*, not a segment of this version, or not
+            ours to open.
+    """
+    if where.layout != LAYOUT_VERSION:
+        raise SegmentUnusable(f"segment {where.path}: layout {where.layout}; this process knows {LAYOUT_VERSION}")
+    try:
+        fd = os.open(where.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise SegmentUnusable(f"segment {where.path}: {error.strerror}") from error
+    try:
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) != (where.device, where.inode):
+            raise SegmentUnusable(f"segment {where.path}: another file than the id server's")
+        if found.st_uid != owner_uid:
+            raise SegmentUnusable(f"segment {where.path}: owned by uid {found.st_uid}, not by the id server")
+        return Segment(fd, boot_id())
+    finally:
+        os.close(fd)
+
+
+def boot_id() -> str:
+    """Return what tells this boot from all others; where the kernel does not say, what no file was made with."""
+    try:
+        return _BOOT_ID.read_text().strip()[:36]
+    except OSError:
+        return f"{os.getpid()}-{time.monotonic_ns()}"
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(follow_symlinks=False), os.fstat(fd))
+    except OSError:
+        return False
