@@ -16,7 +16,7 @@ _TYPES = ("item", "property", "lexeme", "entityschema")
 # What one command takes; an API process that creates entities in bulk asks for about as many.
 _BLOCK = 20
 # Bounds the files and the memory of the count, however long an import takes.
-MAX_IDS = 500_000
+MAX_IDS = 250_000
 _ENDS_WITHIN_S = 20.0
 
 
