@@ -282,25 +282,18 @@ def test_leaving_the_lane_low_wakes_the_publisher(make: Callable[..., Bench]) ->
 
 
 def test_others_may_take_meanwhile(make: Callable[..., Bench]) -> None:
-    bench = make(ids=200_000)
+    bench = make(ids=1_000_000)
     client, _ = bench.connect()
-    found: list[int] = []
-    stopped = threading.Event()
-
-    def take() -> None:
-        while not stopped.is_set():
-            found.append(bench.segment.take_one(ITEM))
-
-    thread = threading.Thread(target=take)
+    theirs: list[int] = []
+    thread = threading.Thread(target=lambda: theirs.extend(bench.segment.take_one(ITEM) for _ in range(50_000)))
     thread.start()
     mine: list[int] = []
-    while len(mine) < 5000:
-        client.send(INCR * 200)
-        assert bench.pump.run() == (200, [])
+    while thread.is_alive() or not mine:
+        client.send(INCR * 10)
+        assert bench.pump.run() == (10, [])
         mine += map(int, read_all(client).replace(b":", b"").split())
-    stopped.set()
     thread.join()
-    assert sorted(mine + found) == list(range(1, len(mine) + len(found) + 1))
+    assert sorted(mine + theirs) == list(range(1, len(mine) + len(theirs) + 1))
     assert mine == sorted(mine)
 
 

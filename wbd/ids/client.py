@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import threading
 import time
 from contextlib import suppress
@@ -24,6 +23,7 @@ import hiredis
 from wbd.errors import BadInput, IdsUnavailable, SegmentUnusable
 from wbd.ids.entity_id import EntityType, format_id, parse_type
 from wbd.ids.id_range import IdRange
+from wbd.ids.peer import Peer
 from wbd.ids.pool import LANES
 from wbd.ids.segment import ALL, BLOCK, Taker
 from wbd.ids.segment_file import Attachment, open_segment
@@ -35,7 +35,6 @@ _READ_BYTES = 256 * 1024
 _RETRY_S = 0.05
 # How soon a ring that could not be attached is asked for again.
 _ATTACH_AGAIN_S = 1.0
-_PEER = struct.Struct("3i")
 # Error codes that a later try may not meet: a dry pool (the server has waited for a refill already), too many clients.
 _LATER = ("NOIDS", "TRYAGAIN")
 _WHAT_TO_CHECK = "check that the id_generation worker runs (wbd status) and reaches its database"
@@ -229,8 +228,7 @@ class IdClient(Taker):
         link = self._links.get(os.getpid())
         if link is None or link.socket is None:
             raise SegmentUnusable("the connection was lost")
-        credentials = link.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        return int(_PEER.unpack(credentials)[1])
+        return Peer.of(link.socket).uid
 
     def _deadline_mono_s(self) -> float:
         return time.monotonic() + self._timeout_s

@@ -112,6 +112,8 @@ class _Watch:
         self._segment = segment
         self._on_low = on_low
         self._ending = False
+        # Read before anybody may take, so that no wake is missed.
+        self._seen = segment.wait(0, 0.0)
         self._thread = threading.Thread(target=self._watch, name="low-watch", daemon=True)
         self._thread.start()
 
@@ -121,9 +123,8 @@ class _Watch:
         self._thread.join()
 
     def _watch(self) -> None:
-        seen = self._segment.wait(0, 0.0)
         while not self._ending:
-            now = self._segment.wait(seen, _LOOK_S)
-            if now != seen:
-                seen = now
+            now = self._segment.wait(self._seen, _LOOK_S)
+            if now != self._seen:
+                self._seen = now
                 self._on_low()
