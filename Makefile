@@ -3,12 +3,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DUMP ?=
 ENTITIES ?= 500
-BENCHES := pipeline setdiff
+BENCHES := pipeline setdiff ids
 NATIVE := $(shell find wbd -name '*.[ch]')
 SANITIZED := build/sanitized
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test native-sanitize check format bench engines clean
+.PHONY: demo up down test native-sanitize check format bench bench-ids engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -46,6 +46,10 @@ format: $(VENV)/.installed  ## put files into the house's format
 
 bench: $(VENV)/.installed engines  ## measure, beside rivals
 	for bench in $(BENCHES); do $(PY) -m bench.$$bench || exit 1; done
+
+bench-ids: $(VENV)/.installed  ## ids a second, beside rivals; writes the figures of README.md
+	scripts/install-packages.sh
+	$(PY) -m bench.ids
 
 engines: $(VENV)/.installed
 	scripts/install-packages.sh

@@ -119,7 +119,9 @@ class IdServer:
 
     @property
     def fast_path_clients(self) -> int:
-        return 0 if self.fast_path is None else len(self.fast_path)
+        # Read once: the server's thread clears it at its end.
+        fast_path = self.fast_path
+        return 0 if fast_path is None else len(fast_path)
 
     @property
     def waiting(self) -> int:
