@@ -3,12 +3,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DUMP ?=
 ENTITIES ?= 500
+KILLS ?= 200
+SEED ?=
 BENCHES := pipeline setdiff ids
 NATIVE := $(shell find wbd -name '*.[ch]')
 SANITIZED := build/sanitized
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test native-sanitize check format bench bench-ids engines clean
+.PHONY: demo up down test native-sanitize chaos-ids check format bench bench-ids engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -32,6 +34,9 @@ native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built 
 	done
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WBD_NATIVE_DIR=$(SANITIZED) $(PY) -m pytest tests/native
+
+chaos-ids: $(VENV)/.installed engines  ## kill workers, takers and MariaDB KILLS times; no id twice, losses counted
+	$(PY) -m tests.chaos.ids --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.installed  ## style, types, import layers
 	$(VENV)/bin/ruff check .

@@ -68,7 +68,7 @@ def measure(runs: int, lengths: Lengths) -> dict[str, Any]:
             host.wait_ready()
             rates = ids_rates.measure(host, server, folder, runs, lengths)
             say(f"rates done after {time.perf_counter() - begun:.0f} s")
-            benchmark = ids_socket.measure(host, server, runs, lengths)
+            benchmark = ids_socket.measure(host, server, 2 * runs, lengths)
             say(f"redis-benchmark done after {time.perf_counter() - begun:.0f} s")
             latency = ids_latency.measure(host, runs, lengths)
             say(f"latency done after {time.perf_counter() - begun:.0f} s")

@@ -71,7 +71,9 @@ def markdown(result: dict[str, Any]) -> str:
     lines += _table(["", "ids/s", "min to max", "times redis-py"], _rates(result))
     lines += ["", f"`{result['redis_benchmark']['command']}`, requests/s:", ""]
     lines += _table(["pipeline", "wbd", "redis-server", "wbd / redis-server", "min to max"], _pipelines(result))
-    lines += ["", *sentences(result), ""]
+    for sentence in sentences(result):
+        lines += ["", sentence]
+    lines.append("")
     lines += _table(["aimed at", "reached", ""], [[*_aim(one)] for one in result["aims"]])
     return "\n".join([*lines, "", provenance(result)])
 
@@ -82,7 +84,7 @@ def plain(result: dict[str, Any]) -> str:
         _columns(["ids a second", "median", "min to max", "times redis-py"], _rates(result)),
         result["redis_benchmark"]["command"],
         _columns(["pipeline", "wbd", "redis-server", "ratio", "min to max"], _pipelines(result)),
-        "\n".join(sentences(result)),
+        "\n\n".join(sentences(result)),
         _columns(["aimed at", "reached", ""], [[*_aim(one)] for one in result["aims"]]),
         provenance(result),
     ]
@@ -139,9 +141,9 @@ def provenance(result: dict[str, Any]) -> str:
     rivals = ", ".join(f"{name} {version}" for name, version in result["rivals"].items())
     runs = result["rates"]["next"]["ids_per_s"]["runs"]
     return (
-        f"Medians of {runs} runs in turns, by `{result['command']}` on {machine['cores']} cores "
-        f"({machine['processor']}), Linux {machine['kernel']}, Python {machine['python']}; {rivals}. "
-        f"The disk confirms a small write in {machine['fdatasync_us']:.0f} µs, which each committed update waits for."
+        f"Medians of {runs} runs in turns, ratios within each turn, by `{result['command']}` on "
+        f"{machine['cores']} cores ({machine['processor']}), Linux {machine['kernel']}, Python {machine['python']}; "
+        f"{rivals}. The disk confirms a small write in {machine['fdatasync_us']:.0f} µs, which each committed update waits for."
     )
 
 

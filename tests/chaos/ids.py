@@ -53,7 +53,6 @@ class Setup:
     takers: int = 8
     natives: tuple[str, ...] = ("",)
     pause_s: float = 0.15
-    ordered: bool = True
 
 
 @dataclass(slots=True)
@@ -107,11 +106,17 @@ class Report:
             "problems": verdict.problems,
         }
 
+    def summary(self) -> str:
+        """Return what was proved, in one line."""
+        return (
+            f"chaos of ids, seed {self.seed}: {self.kills} kills, {self.elapsed_s:.0f} s; {self.verdict.taken:,} ids, "
+            f"{self.verdict.duplicates} duplicates, {self.verdict.lost:,} lost of at most {self.verdict.bound:,}"
+        )
+
     def as_text(self) -> str:
         found = self.as_json()
         lines = [
-            f"chaos of ids, seed {self.seed}: {self.kills} kills in {self.elapsed_s:.0f} s, "
-            f"{self.processes} taker processes, {self.verdict.taken:,} ids",
+            self.summary(),
             "",
             *(f"  {KILLS.get(name) or DISTURBANCES[name]:<58}{count:>6}" for name, count in self.deeds.most_common()),
             "",
@@ -122,10 +127,9 @@ class Report:
             lines.append(f"  {name:<14}" + "".join(f"{number:>{width},}" for number, width in numbers))
         lines += [
             "",
-            f"  duplicates {self.verdict.duplicates}; lost {self.verdict.lost:,} of at most {self.verdict.bound:,}; "
-            f"out of order {self.verdict.disorder}",
-            f"  {self.verdict.calls:,} calls, {self.verdict.ring_calls:,} by takers attached to the ring, "
-            f"{self.verdict.unavailable} without ids; all got ids within {self.longest_wait_s:.1f} s of a repair",
+            f"  {self.processes} taker processes, {self.verdict.calls:,} calls, {self.verdict.ring_calls:,} of them "
+            f"attached to the ring, {self.verdict.unavailable} without ids",
+            f"  out of order: {self.verdict.disorder}; all got ids within {self.longest_wait_s:.1f} s of a repair",
             *(f"  PROBLEM: {problem}" for problem in self.verdict.problems),
         ]
         return "\n".join(lines)
@@ -154,7 +158,7 @@ def run(setup: Setup, folder: Path) -> Report:
     finally:
         group.close()
         shutil.rmtree(rings, ignore_errors=True)
-    verdict = judge(written, reserved_ranges(moves), deeds.allowance, ordered=setup.ordered)
+    verdict = judge(written, reserved_ranges(moves), deeds.allowance)
     verdict.problems += deeds.problems
     allowance = {name: getattr(deeds.allowance, name) for name in ("calls", "ranges", "gap", "late_ids")}
     return Report(

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.ids_group import ChaosStuck, Group, Host, Process, Taker, wait_until
+from tests.chaos.ids_group import ChaosStuck, Group, Host, Process, Taker, left_in, wait_until
 from tests.chaos.ids_judge import Allowance
 from wbd.ids import EntityType
 
@@ -140,10 +140,10 @@ class Deeds:
                 self._learn(path, line)
 
     def _stop(self, host: Host, worker: Process) -> None:
-        rings = host.ring()
-        self.allowance.left_rings += rings
+        left = left_in(host.ring())
+        self.allowance.left_rings += left
         # A range of each type may come into the ring before it stops.
-        self._stops[worker.log] = sum(map(len, rings)) + len(EntityType) * host.size_max
+        self._stops[worker.log] = sum(map(len, left)) + len(EntityType) * host.size_max
         worker.end(signal.SIGTERM)
 
     def _learn(self, path: Path, line: dict[str, Any]) -> None:
@@ -212,18 +212,28 @@ class Deeds:
                 # One range may be reserved and not published, and each client's last reply may be lost.
                 self.allowance.ranges += 1
                 self.allowance.calls += sum(1 + one.options.forks for one in self._group.takers if one.host is host)
-            if step.name in ("cut_stop", "orphan"):
-                self.allowance.lost_rings += host.ring()
-                self.allowance.late_ids += host.size_max
             if step.name == "cut_stop":
-                worker.popen.send_signal(signal.SIGTERM)
-                time.sleep(_CUT_MAX_S * (step.progress_bytes % 100) / 100)
-            elif step.name == "orphan":
+                self._begin_stop(step, host, worker)
+            ring = host.ring()
+            if step.name == "orphan":
                 host.segment.unlink(missing_ok=True)
             worker.end(signal.SIGKILL)
+            if step.name == "orphan":
+                # Takers that are attached go on with it until it is dry.
+                self.allowance.lost_rings += left_in(ring)
         host.workers.remove(worker)
         self._later(step, lambda: self._group.fill(host))
         return True
+
+    def _begin_stop(self, step: Step, host: Host, worker: Process) -> None:
+        """Let a worker begin to stop; whatever is in its ring may be lost when it is cut off."""
+        ring = host.ring()
+        self.allowance.lost_rings += left_in(ring)
+        worker.popen.send_signal(signal.SIGTERM)
+        self.allowance.lost_rings += left_in(ring)
+        # A range of each type may have come in between the two looks.
+        self.allowance.late_ids += host.size_max
+        time.sleep(_CUT_MAX_S * (step.progress_bytes % 100) / 100)
 
     def _later(self, step: Step, back: Callable[[], None]) -> None:
         self._back.append((step.back_after, back))

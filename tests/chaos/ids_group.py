@@ -10,7 +10,6 @@ A host is a state folder, a socket and a ring; hosts share the database and noth
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -19,7 +18,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from tests.chaos.ids_judge import Move, Written, read_written
@@ -139,15 +139,22 @@ class Host:
         except OSError:
             return False
 
-    def ring(self) -> list[IdRange]:
-        """Return what is in the ring at the host's path; nothing when there is none."""
+    def ring(self) -> IdPool | None:
+        """Map the ring at the host's path; None when there is none."""
         try:
             found = self.segment.stat()
             where = Attachment(str(self.segment), found.st_dev, found.st_ino, LAYOUT_VERSION)
-            pool = IdPool(open_segment(where, os.geteuid()))
+            return IdPool(open_segment(where, os.geteuid()))
         except (OSError, SegmentUnusable):
-            return []
-        return [one for lane in pool.states() for one in lane.ranges]
+            return None
+
+
+def left_in(ring: IdPool | None) -> list[IdRange]:
+    """Return what is in a ring now; nothing when it is damaged, as only a planted fault can do."""
+    try:
+        return [one for lane in ring.states() for one in lane.ranges] if ring is not None else []
+    except SegmentUnusable:
+        return []
 
 
 @dataclass(slots=True)
@@ -171,7 +178,7 @@ class Taker:
     def start(self) -> None:
         self.bytes_before = self.bytes_written()
         self.started += 1
-        options = Options(**{**_fields(self.options), "file": str(self.path), "seed": self.options.seed + self.started})
+        options = replace(self.options, file=str(self.path), seed=self.options.seed + self.started)
         log = self.path.with_suffix(".log")
         self.process = _start([sys.executable, str(_TAKER), options.text()], _environment(), log, own_group=True)
         self.groups[self.path.name] = self.process.pid
@@ -181,6 +188,9 @@ class Taker:
         with suppress(OSError):
             return self.bytes_before + self.path.stat().st_size
         return self.bytes_before
+
+    def has_written_more_than(self, before: int) -> bool:
+        return self.bytes_written() > before
 
 
 class Group:
@@ -227,7 +237,7 @@ class Group:
         """Wait until every taker has taken something from now on. Raises ChaosStuck."""
         before = {taker.name: taker.bytes_written() for taker in self.takers}
         for taker in self.takers:
-            wait_until(lambda one=taker: one.bytes_written() > before[one.name], f"taker {taker.name} takes ids")
+            wait_until(partial(taker.has_written_more_than, before[taker.name]), f"taker {taker.name} takes ids")
 
     def check_alive(self) -> None:
         """Raise ChaosStuck when a worker or a taker has ended by itself."""
@@ -289,10 +299,6 @@ class Group:
             # The group is there as long as one of its processes is; its number is no other's.
             with suppress(ProcessLookupError):
                 os.killpg(groups[name], number)
-
-
-def _fields(options: Options) -> dict[str, object]:
-    return json.loads(options.text())
 
 
 def _environment() -> dict[str, str]:

@@ -154,15 +154,12 @@ def judge(
     written: Sequence[Written],
     reserved: dict[EntityType, list[tuple[int, int]]],
     allowance: Allowance,
-    *,
-    ordered: bool = True,
 ) -> Verdict:
     """
     Compare what was taken with what was reserved.
 
     Args:
         written: in the order in which the processes of a place began.
-        ordered: ids of a place have to increase.
     """
     problems: list[str] = []
     # A call that got no ids may have been answered when its time had passed.
@@ -183,8 +180,8 @@ def judge(
     bound, too_many = _bound(types, allowance, unavailable)
     if too_many:
         problems.append(f"{too_many} ids lost beyond the bound of {bound}")
-    disorder = _disorder(written)
-    if disorder and ordered:
+    disorder = _disorder(written, allowance.lost_rings)
+    if disorder:
         problems.append(
             f"ids of one place did not increase: {len(disorder)} times, such as {', '.join(disorder[:_SHOWN])}"
         )
@@ -254,16 +251,22 @@ def _by_whom(written: Sequence[Written], entity_type: EntityType, numbers: list[
     )
 
 
-def _disorder(written: Sequence[Written]) -> list[str]:
-    """Return the places where a later id is not larger, by place and type."""
+def _disorder(written: Sequence[Written], lost_rings: Sequence[IdRange]) -> list[str]:
+    """
+    Return where a later id of a place is not larger.
+
+    A taker that is attached to a ring whose file and worker are both gone may alternate between what is left in it and
+    what it gets over the socket; those ids do not count.
+    """
     last: dict[tuple[str, EntityType], int] = {}
     found: list[str] = []
     for one in written:
         for entity_type, numbers in one.ids.items():
             before = last.get((one.place, entity_type), 0)
             for number in numbers:
-                if number <= before:
+                if number > before:
+                    before = number
+                elif not any(r.entity_type is entity_type and r.first <= number <= r.last for r in lost_rings):
                     found.append(f"{one.name} {entity_type} {number} after {before}")
-                before = number
             last[one.place, entity_type] = before
     return found

@@ -127,4 +127,6 @@ class _Watch:
             now = self._segment.wait(self._seen, _LOOK_S)
             if now != self._seen:
                 self._seen = now
-                self._on_low()
+                # The wake that ends this thread is no taker's: a worker that stands by would never rest.
+                if not self._ending:
+                    self._on_low()
