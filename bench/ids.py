@@ -78,7 +78,7 @@ def measure(runs: int, lengths: Lengths) -> dict[str, Any]:
         stack.callback(host.close)
         host.wait_ready()
         outage = ids_latency.outage(host, mariadb, lengths)
-    result: dict[str, Any] = {
+    return {
         "question": "ids a second, microseconds an id, ids without a database",
         "command": f"python -m bench.ids --runs {runs}" + (" --quick" if lengths is QUICK else ""),
         "rates": rates,
@@ -93,8 +93,6 @@ def measure(runs: int, lengths: Lengths) -> dict[str, Any]:
         },
         "machine": machine,
     }
-    result["aims"] = ids_figures.aims(result)
-    return result
 
 
 def fdatasync_us(path: Path) -> float:

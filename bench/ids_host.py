@@ -109,8 +109,11 @@ class IdHost:
 
     def supply(self) -> dict[str, Any]:
         """Return what health says of the items: left, refills, range_size and so on."""
-        found: dict[str, Any] = self.health()["ids"]["item"]
-        return found
+        # On a busy machine one question may go unanswered.
+        found: dict[str, dict[str, Any]] = wait_until(
+            lambda: self.health().get("ids") or {}, "the id worker tells its health"
+        )
+        return found["item"]
 
     def taken(self) -> int:
         """Return the items given out so far, by the place of the ring's cursor."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, repeat
 from typing import Any
 
-from bench.ids_host import IdHost, Lengths
+from bench.ids_host import IdHost, Lengths, wait_until
 from bench.machine import spread
 from wbd.errors import IdsUnavailable
 from wbd.ids import IdClient
@@ -138,7 +138,7 @@ def outage(host: IdHost, mariadb: MariaDB, lengths: Lengths) -> dict[str, Any]:
         supply = host.supply()
         mariadb.kill()
         last, cut_off = _take_for(client, last, lengths.outage_s)
-        status = host.health()["database"]
+        status = wait_until(lambda: str(host.health().get("database", "")), "the id worker tells its health")
         assert status != "ok", "the worker did not notice that the database was gone"
         host.check_taken(before, warm.ids + cut_off.ids)
     return {

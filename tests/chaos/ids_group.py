@@ -72,6 +72,11 @@ class Process:
     def pid(self) -> int:
         return self.popen.pid
 
+    def check_alive(self) -> None:
+        """Raise ChaosStuck when it has ended by itself."""
+        if (code := self.popen.poll()) is not None:
+            raise ChaosStuck(f"{self.log.name}: ended by itself with {code}: {self.log.read_text()[-2000:]}")
+
     def end(self, number: signal.Signals) -> None:
         """Send a signal and wait for the end."""
         self.popen.send_signal(number)
@@ -190,6 +195,9 @@ class Taker:
         return self.bytes_before
 
     def has_written_more_than(self, before: int) -> bool:
+        """Tell whether the place has got on. Raises ChaosStuck when its process has ended by itself."""
+        if self.process is not None:
+            self.process.check_alive()
         return self.bytes_written() > before
 
 
@@ -242,8 +250,7 @@ class Group:
     def check_alive(self) -> None:
         """Raise ChaosStuck when a worker or a taker has ended by itself."""
         for one in [*(w for host in self.hosts for w in host.workers), *(t.process for t in self.takers if t.process)]:
-            if (code := one.popen.poll()) is not None:
-                raise ChaosStuck(f"{one.log.name} ended by itself with {code}: {one.log.read_text()[-2000:]}")
+            one.check_alive()
 
     def finish_takers(self) -> None:
         """Let every taker, and its children, end after the call they are in. Raises ChaosStuck."""

@@ -15,7 +15,12 @@ from pathlib import Path
 import wbd.ids
 
 # A taker that has read and not yet taken sleeps for a moment, so that signals and other takers come in between.
-SLOW = ("-include", "unistd.h", "-include", "stdlib.h", "-DSEGMENT_PAUSE()=usleep((useconds_t)(rand() % 2000))")
+SLOW = (
+    # As the sources have it themselves, but before the first header.
+    "-D_GNU_SOURCE=",
+    *("-include", "unistd.h", "-include", "stdlib.h"),
+    "-DSEGMENT_PAUSE()=usleep((useconds_t)(rand() % 2000))",
+)
 # The generation is left out of the takers' comparison; see move() in segment.c.
 FAULTY = (*SLOW, "-DSEGMENT_FAULT_NO_GENERATION")
 
@@ -29,7 +34,16 @@ def build(folder: Path, name: str, flags: tuple[str, ...]) -> Path:
     """Compile wbd.ids._segment with *flags*."""
     sources = sorted(Path(wbd.ids.__path__[0]).glob("*.c"))
     target = folder / f"{name}.so"
-    command = [str(compiler()), "-std=gnu11", "-O2", "-shared", "-fPIC", *flags, "-isystem"]
+    command = [
+        str(compiler()),
+        "-std=gnu11",
+        "-O2",
+        "-shared",
+        "-fPIC",
+        "-Werror=implicit-function-declaration",
+        *flags,
+        "-isystem",
+    ]
     done = subprocess.run(
         [*command, sysconfig.get_path("include"), *map(str, sources), "-o", str(target)],
         capture_output=True,

@@ -21,7 +21,7 @@ DEADLINE_S = 60.0
 
 # Takes ids until it is told to stop, and writes each down before it asks for the next.
 TAKER = """
-import signal, sys
+import signal, sys, time
 from wbd.errors import IdsUnavailable
 from wbd.ids import IdClient
 going = True
@@ -36,6 +36,8 @@ while going:
     kind = ("item", "lexeme")[turn % 5 == 0]
     ids = client.take(kind, 7) if turn % 3 else [client.next(kind)]
     print("\\n".join(ids), flush=True)
+    # From the ring it would be a million lines a second.
+    time.sleep(0.001)
 """
 
 
@@ -63,12 +65,13 @@ class Host:
             "VITESS_DATABASE": address.database,
             "IDS_WAIT_S": "2",
         }
+        self.database = address.database
         self.workers: list[subprocess.Popen[bytes]] = []
         self.takers: list[tuple[subprocess.Popen[bytes], Path]] = []
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self, **settings: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "wbd.workers.id_generation"]
-        environment = {**self._environment, "IDS_SEGMENT": str(self.segment)}
+        environment = {**self._environment, "IDS_SEGMENT": str(self.segment), **settings}
         process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
         self.workers.append(process)
         return process

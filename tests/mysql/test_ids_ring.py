@@ -16,9 +16,11 @@ import pytest
 from tests.conftest import without
 from tests.mysql.ids_host import DEADLINE_S, Host, item_row, wait_until
 from wbd.engines.mysql import Database
+from wbd.errors import IdsUnavailable
 from wbd.ids import EntityType, IdClient
 from wbd.ids.high_water import HighWater
 from wbd.stack.mariadb import MariaDB
+from wbd.workers import dev
 
 ITEM = EntityType.ITEM
 ROOT = Path(__file__).parents[2]
@@ -110,7 +112,11 @@ def test_a_ring_that_somebody_wrote_into_is_given_up_and_its_ids_are_a_gap(host:
     client = attached(host)
     ids = numbers(client.take("item", 700))
     # A cursor can only be seen to go back behind where the worker saw it last.
-    wait_until(lambda: 'wbd_ids_taken_total{entity_type="item"} 701.0' in host.metrics(worker), "the worker has looked")
+    for taken in (701, 702):
+        # Twice, since the worker counts after it has looked.
+        line = f'wbd_ids_taken_total{{entity_type="item"}} {taken}.0'
+        wait_until(lambda line=line: line in host.metrics(worker), "the worker has looked")
+        ids.append(client.next_int("item"))
     inode = host.segment.stat().st_ino
     with host.segment.open("r+b") as file:
         # The cursor of the items' lane, set back to the beginning: every id of it would come again.
@@ -223,3 +229,101 @@ def test_status_and_watch_show_people_and_programs_what_the_server_has(host: Hos
     assert [one["ids"]["item"]["next"] for one in looks] == [4, 4]
     assert [one["rates"]["item"] for one in looks] == [None, 0.0]
     assert host.command("ids", "watch", "--interval", "0").returncode == 2
+
+
+def test_a_ring_of_another_database_is_set_aside(host: Host, db: Database) -> None:
+    """There other hosts have reserved the same numbers."""
+    worker = host.start_worker()
+    host.wait_ready(worker)
+    client = attached(host)
+    host.end(worker, signal.SIGKILL)
+    other = f"{host.database}_other"
+    db.execute(f"CREATE DATABASE {other} CHARACTER SET utf8mb4")
+    try:
+        for statement in dev.schema().values():
+            db.execute(statement.replace("EXISTS ", f"EXISTS {other}.", 1))
+        db.execute(
+            f"INSERT INTO {other}.id_ranges (entity_type, current_range_start, current_range_end, next_id) "
+            "VALUES ('item', 1, 3000, 3001)"
+        )
+        second = host.start_worker(VITESS_DATABASE=other)
+        host.wait_ready(second)
+        assert "database" in host.health(second)["shared_memory"]["set_aside"]
+        assert IdClient(host.socket, timeout_s=DEADLINE_S).next("item") == "Q3001"
+        assert client.next("item") == "Q2", "those who have the old ring go on with its ids, of the old database"
+        assert host.end(second) == 0
+    finally:
+        db.execute(f"DROP DATABASE {other}")
+
+
+def test_what_a_database_has_forgotten_is_not_given_out_and_raises_the_alarm(host: Host, db: Database) -> None:
+    """A backup was restored: other hosts may reserve again what lies in the ring."""
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    client = attached(host, timeout_s=3)
+    db.execute("UPDATE id_ranges SET next_id = 1, current_range_start = 1 WHERE entity_type = 'item'")
+    db.execute("UPDATE id_high_water SET reserved_to = 0 WHERE entity_type = 'item'")
+    found = wait_until(lambda: (h := host.health(worker)).get("trouble") and h, "the alarm")
+    assert "moved back below 2001" in found["trouble"]["message"]
+    with pytest.raises(IdsUnavailable, match="NOIDS"):
+        client.next("item")
+    db.execute("UPDATE id_ranges SET next_id = 2001 WHERE entity_type = 'item'")
+    assert IdClient(host.socket, timeout_s=DEADLINE_S).next("item") == "Q2001"
+
+
+def test_floors_and_reserved_ids_of_today_hold_for_a_ring_of_yesterday(host: Host, db: Database) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    client = attached(host)
+    host.end(worker, signal.SIGKILL)
+    host.wait_ready(host.start_worker(ID_FLOOR_ITEM="500", ID_RESERVED_ITEM="502-600, 605"))
+    assert numbers(client.take("item", 8)) == [500, 501, 601, 602, 603, 604, 606, 607]
+    assert client.next("lexeme") == "L1"
+
+
+def test_an_alarm_of_one_type_does_not_keep_imported_ids_of_another_in_the_ring(host: Host, db: Database) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    db.execute("UPDATE id_ranges SET next_id = 1 WHERE entity_type = 'property'")
+    wait_until(lambda: host.health(worker).get("trouble"), "the alarm")
+    HighWater(db).raise_imported({ITEM: 1500})
+    wait_until(lambda: host.health(worker)["ids"]["item"]["next"] == 1501, "imported ids are dropped")
+
+
+def test_a_number_of_imports_that_no_id_has_does_not_end_the_worker(host: Host, db: Database) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    db.execute("UPDATE id_high_water SET imported_to = 18446744073709551615 WHERE entity_type = 'item'")
+    found = wait_until(lambda: (h := host.health(worker)).get("trouble") and h, "the alarm")
+    assert "item" in found["trouble"]["message"] and worker.poll() is None
+    assert IdClient(host.socket, timeout_s=DEADLINE_S).next("lexeme") == "L1"
+
+
+def test_a_ring_that_moves_while_the_database_is_away_takes_every_type_with_it(
+    host: Host, mariadb: MariaDB, db: Database
+) -> None:
+    worker = host.start_worker()
+    wait_until(lambda: host.health(worker).get("ids", {}).get("property", {}).get("left") == 2000, "the last is full")
+    client = attached(host)
+    mariadb.kill()
+    try:
+        client.take("item", 1500)
+        wait_until(lambda: host.health(worker).get("database", "ok") != "ok", "health names the database")
+        host.segment.unlink()
+        wait_until(host.segment.exists, "a new ring")
+        assert client.take("property", 2000)[-1] == "P2000" and client.take("lexeme", 2000)[-1] == "L2000"
+    finally:
+        mariadb.start()
+
+
+def test_reserved_ids_so_dense_that_ranges_fill_the_ring_keep_nobody_from_their_ids(host: Host, db: Database) -> None:
+    dense = ",".join(str(number) for number in range(100, 9000, 100))
+    worker = host.start_worker(ID_RESERVED_ITEM=dense)
+    host.wait_ready(worker)
+    client = attached(host, timeout_s=3)
+    with pytest.raises(IdsUnavailable, match="NOIDS"):
+        client.range("item", 500)
+    wait_until(lambda: host.health(worker)["ids"]["item"]["left"] > 5000, "the ring is full of short ranges")
+    taken = numbers(client.take("item", 1000))
+    assert taken[0] == 2 and not any(number % 100 == 0 for number in taken)
+    wait_until(lambda: 'wbd_ids_taken_total{entity_type="item"} 1001.0' in host.metrics(worker), "steps go on")

@@ -31,7 +31,7 @@ enum {
     SECONDS = 4,
 };
 
-static const segment_identity IDENTITY = {.boot_id = "boot"};
+static const segment_identity IDENTITY = {.origin = "boot"};
 static segment *shared;
 static atomic_bool stop;
 /* The highest id of all calls that are over. */

@@ -33,7 +33,7 @@ enum { SIZE = 5, DUPLICATE = 3, CALL_MAX = 40 };
 
 static segment *shared;
 static segment_publisher publisher;
-static const segment_identity IDENTITY = {.boot_id = "boot", .device = 7, .inode = 8};
+static const segment_identity IDENTITY = {.origin = "boot", .device = 7, .inode = 8};
 
 /* What another thread does in the pause that comes after so many others, once. */
 static void *(*during_pause)(void *);

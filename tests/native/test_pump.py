@@ -235,6 +235,19 @@ def test_many_that_come_back_do_so_over_several_calls(make: Callable[..., Bench]
     assert sorted(int(read_all(client)[1:]) for client, _ in ends) == list(range(1, len(ends) + 1))
 
 
+def test_the_longest_replies_to_the_shortest_commands_fit(make: Callable[..., Bench]) -> None:
+    """In the last of its buffers, behind which a sanitizer watches."""
+    bench = make(ids=1000, first=2**63 - 1000)
+    others = [bench.connect()[0] for _ in range(RETURNED_MAX - 1)]
+    for other in others:
+        other.send(PING)
+    client, _ = bench.connect()
+    client.send(NEXT * (CHUNK_BYTES // len(NEXT)))
+    answered, returned = bench.pump.run()
+    assert answered == CHUNK_BYTES // len(NEXT) and len(returned) == len(others)
+    assert read_all(client) == b"".join(b"$20\r\nQ%d\r\n" % n for n in range(2**63 - 1000, 2**63 - 1000 + answered))
+
+
 def test_its_file_is_readable_when_there_is_something_to_do(make: Callable[..., Bench]) -> None:
     import select
 

@@ -99,7 +99,7 @@ def test_what_is_drained_is_gone_for_all_who_share(file: File) -> None:
 def refused(file: File, reason: str, **arguments: Any) -> None:
     for publish in (False, True):
         with pytest.raises(SegmentUnusable, match=reason):
-            native().Segment(file.fd, **({"boot_id": BOOT, "publish": publish} | arguments))
+            native().Segment(file.fd, **({"origin": BOOT, "publish": publish} | arguments))
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, SEGMENT_BYTES - 1, SEGMENT_BYTES + 1, 1 << 20])
@@ -131,12 +131,12 @@ def test_other_versions_and_layouts_are_refused(file: File) -> None:
 def test_a_file_of_another_boot_is_refused(file: File) -> None:
     file.make()
     for other in ("", BOOT[:-1], BOOT + "x", "x" * 39):
-        refused(file, "earlier boot", boot_id=other)
+        refused(file, "another boot or database", origin=other)
     with pytest.raises(ValueError, match="too long"):
         native().Segment(file.fd, "x" * 40)
     file.write(BOOT_ID + 39, 1, 1)
     os.pwrite(file.fd, b"x" * 40, BOOT_ID)
-    refused(file, "earlier boot")
+    refused(file, "another boot or database")
 
 
 def test_a_copy_is_refused(file: File) -> None:

@@ -20,10 +20,8 @@ def test_the_picture_shows_the_recorded_figures_and_is_whole() -> None:
     ElementTree.fromstring(text)
 
 
-def test_what_was_aimed_at_is_judged_by_the_recorded_figures() -> None:
-    result = ids_figures.recorded()
-    assert result["aims"] == ids_figures.aims(result)
-    assert "--quick" not in result["command"]
+def test_short_runs_are_not_what_is_recorded() -> None:
+    assert "--quick" not in ids_figures.recorded()["command"]
 
 
 def test_a_figure_changed_by_hand_is_noticed() -> None:
@@ -36,9 +34,8 @@ def test_a_figure_short_of_its_aim_is_said_to_be_short() -> None:
     result = ids_figures.recorded()
     result["redis_benchmark"]["pipelines"]["1"]["ratio"]["median"] = 0.97
     result["outage"]["errors"] = 3
-    result["aims"] = ids_figures.aims(result)
     text = ids_figures.markdown(result)
-    assert "| 0.97 x | **no** |" in text and "| 3 errors | **no** |" in text
+    assert "| 0.970 x | **no** |" in text and "| 3 errors | **no** |" in text
 
 
 def test_the_rest_of_the_readme_is_left_alone() -> None:

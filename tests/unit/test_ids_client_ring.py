@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -272,3 +273,44 @@ def test_a_task_that_is_cancelled_while_it_waits_leaves_the_client_usable(ring: 
         assert int((await client.next("item"))[1:]) > 40_000
 
     asyncio.run(work())
+
+
+def test_tasks_that_wait_for_a_dry_ring_all_end_in_time(ring: RingServer) -> None:
+    async def work() -> None:
+        client = AsyncIdClient(ring.socket, timeout_s=0.4)
+        await client.next("item")
+        ring.pool[ITEM].take_up_to(10_000)
+        begun = asyncio.get_running_loop().time()
+        results = await asyncio.gather(*(client.next("item") for _ in range(20)), return_exceptions=True)
+        assert all(isinstance(one, IdsUnavailable) for one in results)
+        # One after the other they would take 20 times as long.
+        assert asyncio.get_running_loop().time() - begun < 4
+
+    asyncio.run(work())
+
+
+def test_interrupts_at_any_moment_leave_a_client_that_works(ring: RingServer) -> None:
+    """A handler that raises may come between any two steps, also between taking the lock and knowing it."""
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    client = IdClient(ring.socket, timeout_s=20, shared_memory=False)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupts = 0
+    try:
+        for turn in range(2000):
+            signal.setitimer(signal.ITIMER_REAL, 0.00001 + turn % 100 * 0.000002)
+            try:
+                client.next("item")
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupt:
+                interrupts += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupts > 100
+    assert IdClient(ring.socket).next_int("item") < client.next_int("item")

@@ -29,16 +29,19 @@ def take(args: argparse.Namespace) -> int:
         raise IdsUnavailable(_NO_WORKER)
     left = args.count
     taken: list[str] = []
-    with IdClient(settings.ids_socket_path, timeout_s=settings.ids_wait_s + 5.0) as client:
-        while left:
-            ids = client.take(args.type, min(left, settings.ids_max_count))
-            left -= len(ids)
-            if args.json:
-                taken += ids
-            else:
-                sys.stdout.write("".join(f"{entity_id}\n" for entity_id in ids))
-    if args.json:
-        sys.stdout.write(orjson.dumps(taken).decode() + "\n")
+    try:
+        with IdClient(settings.ids_socket_path, timeout_s=settings.ids_wait_s + 5.0) as client:
+            while left:
+                ids = client.take(args.type, min(left, settings.ids_max_count))
+                left -= len(ids)
+                if args.json:
+                    taken += ids
+                else:
+                    sys.stdout.write("".join(f"{entity_id}\n" for entity_id in ids))
+    finally:
+        # Also when the rest could not be had: these are taken.
+        if args.json:
+            sys.stdout.write(orjson.dumps(taken).decode() + "\n")
     return 0
 
 

@@ -27,13 +27,13 @@ static segment *map(int fd) {
 }
 
 static int segment_init(PyObject *object, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"fd", "boot_id", "create", "publish", NULL};
+    static char *names[] = {"fd", "origin", "create", "publish", NULL};
     segment_object *self = (segment_object *)object;
-    segment_identity identity = {0};
+    segment_identity identity = {.origin = ""};
     int fd = -1;
     int create = 0;
     int publish = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|is$pp", names, &fd, &identity.boot_id,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|iz$pp", names, &fd, &identity.origin,
                                      &create, &publish)) {
         return -1;
     }
@@ -41,11 +41,9 @@ static int segment_init(PyObject *object, PyObject *args, PyObject *keywords) {
         PyErr_SetString(PyExc_RuntimeError, "a segment is made once");
         return -1;
     }
-    if (identity.boot_id == NULL) {
-        identity.boot_id = "";
-    }
-    if (strlen(identity.boot_id) >= SEGMENT_BOOT_ID_BYTES) {
-        PyErr_SetString(PyExc_ValueError, "boot_id too long");
+    if (identity.origin == NULL ? create || publish || fd < 0
+                                : strlen(identity.origin) >= SEGMENT_ORIGIN_BYTES) {
+        PyErr_SetString(PyExc_ValueError, "origin missing or too long");
         return -1;
     }
     size_t bytes = SEGMENT_BYTES;
@@ -351,7 +349,7 @@ static PyType_Slot segment_slots[] = {
     {Py_tp_dealloc, (void *)(uintptr_t)segment_dealloc},
     {Py_tp_methods, segment_methods},
     {Py_tp_getset, segment_getters},
-    {Py_tp_doc, "Segment(fd=-1, boot_id='', *, create=False, publish=False)\n--\n\n"
+    {Py_tp_doc, "Segment(fd=-1, origin='', *, create=False, publish=False)\n--\n\n"
                 "The ring of reserved ids; see segment.h."},
     {0, NULL},
 };

@@ -20,7 +20,8 @@ class Segment:
 
     Args:
         fd: an open file of SEGMENT_BYTES bytes, which may be closed afterwards; negative for memory without a file.
-        boot_id: tells this boot of the machine from others; at most 39 bytes.
+        origin: tells this boot and database from others, at most 39 bytes; None leaves it and the file unchecked,
+            for a taker that knows the file.
         create: make an empty segment of a file of zeros that nobody else uses.
         publish: allow publish(), check(), drain() and close(), in a file that the last publisher left open.
 
@@ -28,7 +29,9 @@ class Segment:
         SegmentUnusable: the file is no segment, or of another version, boot or file, or damaged, or closed (publish).
     """
 
-    def __init__(self, fd: int = -1, boot_id: str = "", *, create: bool = False, publish: bool = False) -> None: ...
+    def __init__(
+        self, fd: int = -1, origin: str | None = "", *, create: bool = False, publish: bool = False
+    ) -> None: ...
     def take_one(self, lane: int, /) -> int:
         """Return the next id, or 0 when there is none. Raises SegmentUnusable: the lane is damaged."""
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import hiredis
 
-from wbd.errors import BadInput, IdsUnavailable, SegmentUnusable
+from wbd.errors import BadInput, IdsUnavailable, SegmentUnusable, WbdError
 from wbd.ids.entity_id import EntityType, format_id, parse_type
 from wbd.ids.id_range import IdRange
 from wbd.ids.peer import Peer
@@ -97,8 +97,11 @@ class IdClient(Taker):
 
     def range(self, entity_type: EntityType | str, count: int) -> IdRange:
         """Return *count* consecutive ids. Raises as take()."""
+        return self._slow_range(entity_type, count)
+
+    def _slow_range(self, entity_type: EntityType | str, count: int, deadline_mono_s: float | None = None) -> IdRange:
         kind = parse_type(entity_type)
-        deadline_mono_s = self._deadline_mono_s()
+        deadline_mono_s = deadline_mono_s or self._deadline_mono_s()
         found = self.ring_range(kind, count)
         if found is None and self._attach_anew(deadline_mono_s):
             found = self.ring_range(kind, count)
@@ -139,18 +142,18 @@ class IdClient(Taker):
     def _slow_next(self, entity_type: EntityType | str) -> str:
         return format_id(parse_type(entity_type), self._slow_next_int(entity_type))
 
-    def _slow_next_int(self, entity_type: EntityType | str) -> int:
+    def _slow_next_int(self, entity_type: EntityType | str, deadline_mono_s: float | None = None) -> int:
         kind = parse_type(entity_type)
-        deadline_mono_s = self._deadline_mono_s()
+        deadline_mono_s = deadline_mono_s or self._deadline_mono_s()
         return (
             self.ring_next(kind)
             or (self._attach_anew(deadline_mono_s) and self.ring_next(kind))
             or self._expect(self._ask(deadline_mono_s, "INCR", kind.value), int)
         )
 
-    def _slow_take(self, entity_type: EntityType | str, count: int) -> list[str]:
+    def _slow_take(self, entity_type: EntityType | str, count: int, deadline_mono_s: float | None = None) -> list[str]:
         kind = parse_type(entity_type)
-        deadline_mono_s = self._deadline_mono_s()
+        deadline_mono_s = deadline_mono_s or self._deadline_mono_s()
         found = self.ring_take(kind, count)
         if not found and self._attach_anew(deadline_mono_s):
             found = self.ring_take(kind, count)
@@ -226,9 +229,14 @@ class IdClient(Taker):
 
     def _server_uid(self) -> int:
         link = self._links.get(os.getpid())
-        if link is None or link.socket is None:
-            raise SegmentUnusable("the connection was lost")
-        return Peer.of(link.socket).uid
+        connected = link.socket if link is not None else None
+        try:
+            if connected is not None:
+                return Peer.of(connected).uid
+        except OSError:
+            # Another thread has closed it.
+            pass
+        raise SegmentUnusable("the connection was lost")
 
     def _deadline_mono_s(self) -> float:
         return time.monotonic() + self._timeout_s
@@ -237,7 +245,17 @@ class IdClient(Taker):
         """Send one command and return its reply, over a new connection if need be, until the deadline."""
         parts = [part.encode() for part in command]
         request = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
-        link = self._link()
+        try:
+            return self._ask_in_turn(self._link(), request, deadline_mono_s)
+        except WbdError:
+            raise
+        except BaseException:
+            # An interrupt may come between any two steps, also between taking the lock and knowing it: nobody may ever
+            # get this one again, so the next call makes a new link.
+            self._links.pop(os.getpid(), None)
+            raise
+
+    def _ask_in_turn(self, link: _Link, request: bytes, deadline_mono_s: float) -> Any:
         if not link.lock.acquire(timeout=max(0.0, deadline_mono_s - time.monotonic())):
             raise self._unavailable("other threads hold the connection")
         try:

@@ -27,6 +27,7 @@ class LaneState:
     skipped: ids dropped because a block of consecutive ids did not fit in front, or because they were in use.
     contended: how often a taker lost a race for an id to another, and tried again.
     wanted: the largest count that was asked for in vain since the last add.
+    high: the last id that the lane has held, or that was taken from it before the rest was drained.
     """
 
     entity_type: EntityType
@@ -37,6 +38,7 @@ class LaneState:
     ranges: tuple[IdRange, ...]
     low_mark: int
     wanted: int
+    high: int
 
     @property
     def is_low(self) -> bool:
@@ -136,6 +138,7 @@ class Lane:
             ranges=tuple(self._ranges(found["pieces"])),
             low_mark=found["low_left"],
             wanted=self._wanted,
+            high=found["high"],
         )
 
     def _ranges(self, pieces: list[tuple[int, int]]) -> list[IdRange]:

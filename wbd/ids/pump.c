@@ -3,6 +3,7 @@
 #include "pump.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,8 +26,15 @@ static int64_t now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Where there is one processor, a client cannot run while the pump waits for it. */
+static int64_t linger_ns(void) {
+    cpu_set_t usable;
+    bool one = sched_getaffinity(0, sizeof usable, &usable) == 0 && CPU_COUNT(&usable) == 1;
+    return one ? 0 : PUMP_LINGER_NS;
+}
+
 int pump_open(pump *self, segment *ids) {
-    *self = (pump){.ids = ids, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    *self = (pump){.ids = ids, .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .linger_ns = linger_ns()};
     if (self->epoll_fd < 0) {
         return errno;
     }
@@ -184,15 +192,21 @@ static size_t serve(pump *self, const struct epoll_event *event, int64_t now) {
 size_t pump_run(pump *self) {
     struct epoll_event events[EVENTS];
     int64_t now = now_ns();
+    int64_t turn_end = now + PUMP_LINGER_TURN_NS;
+    int64_t patience_end = now;
     size_t answered = 0;
-    int ready = 1;
-    for (size_t chunks = 0; ready > 0 && chunks < PUMP_TURN_CHUNKS;) {
-        ready = epoll_wait(self->epoll_fd, events, EVENTS, 0);
+    for (size_t chunks = 0; chunks < PUMP_TURN_CHUNKS;) {
+        int ready = epoll_wait(self->epoll_fd, events, EVENTS, 0);
+        now = now_ns();
+        if (ready <= 0 && (self->returned_count || now >= patience_end || now >= turn_end)) {
+            break;
+        }
         for (int i = 0; i < ready; i++, chunks++) {
             if (answered >= PUMP_TURN_COMMANDS || self->returned_count == PUMP_RETURNED_MAX) {
                 return answered;
             }
             answered += serve(self, &events[i], now);
+            patience_end = now + self->linger_ns;
         }
     }
     return answered;

@@ -19,7 +19,7 @@
  *     much, and no socket has a second chunk read before the others that were ready had a first.
  *  4. Nothing is allocated while it runs.
  *
- * One thread at a time; never blocks.
+ * One thread at a time; never sleeps.
  */
 #ifndef WBD_IDS_PUMP_H
 #define WBD_IDS_PUMP_H
@@ -38,6 +38,11 @@
 /* About 1 ms of work. */
 #define PUMP_TURN_COMMANDS 16384
 #define PUMP_TURN_CHUNKS 512
+/* How long a call waits for more before it ends: as long as the owner takes to call again, so that
+ * waiting in vain at most doubles the cost, and clients in a hurry are spared waking the owner. */
+#define PUMP_LINGER_NS 10000
+/* A call that is so old does not wait any more. */
+#define PUMP_LINGER_TURN_NS 1000000
 /* Sockets that one call gives back; the others are still ready for the next. */
 #define PUMP_RETURNED_MAX 32
 /* Files that the kernel lets a process have by default (fs.nr_open). */
@@ -64,6 +69,7 @@ typedef struct {
 typedef struct {
     segment *ids;
     int epoll_fd;
+    int64_t linger_ns; /* 0 or PUMP_LINGER_NS */
     pump_command commands[PUMP_COMMANDS];
     size_t command_count;
     size_t likely; /* index of the command seen last */

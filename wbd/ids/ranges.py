@@ -140,6 +140,21 @@ class RangeTable:
         """
         return self._state[entity_type].imported_to
 
+    def know(self, entity_type: EntityType, high: int) -> None:
+        """Remember that ids up to *high* were reserved here; a next_id at or below it is refused from now on."""
+        with self._lock:
+            self._state[entity_type].high = max(self._state[entity_type].high, high)
+
+    def usable(self, ids: IdRange) -> list[IdRange]:
+        """Return what is left of *ids* without those below the floor and the reserved ones, in order."""
+        found = []
+        first = max(ids.first, self._floors[ids.entity_type])
+        for hole in self._skip[ids.entity_type]:
+            if hole.first > first and first <= ids.last:
+                found.append(IdRange(ids.entity_type, first, min(ids.last, hole.first - 1)))
+            first = max(first, hole.last + 1)
+        return [*found, IdRange(ids.entity_type, first, ids.last)] if first <= ids.last else found
+
     def stats(self, entity_type: EntityType) -> RangeStats:
         """Return the live counts of one type."""
         return self._state[entity_type].stats

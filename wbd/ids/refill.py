@@ -11,13 +11,14 @@ it, so that a database that goes away at the worst moment still leaves a full ra
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from wbd.errors import DependencyUnavailable, PermanentError, RangeContention, RangeRefused, SegmentUnusable, WbdError
-from wbd.ids.entity_id import EntityType
+from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool, LaneState
 from wbd.ids.ranges import RangeTable
@@ -28,6 +29,8 @@ from wbd.runtime.clock import Clock
 RANGE_LASTS_S = 900.0
 # The rest of the range in use at which the next is reserved; the documents' threshold of 90 %.
 _REST = 0.1
+# The demand is that of so long: a burst after a quiet night counts in full within a minute.
+_RATE_OVER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,34 @@ class SizeBounds:
 
 @dataclass(slots=True)
 class TypeSupply:
-    """What the refills of one type have seen."""
+    """
+    What the refills of one type have seen.
+
+    samples: moments of the last minute, each with the ids taken until then.
+    """
 
     size: int
     refills: int = 0
     reserved: IdRange | None = None
     reserved_mono_s: float = 0.0
     taken_then: int = 0
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def sample(self, taken: int, mono_s: float) -> None:
+        """Remember a moment, at most once a second."""
+        if not self.samples or mono_s - self.samples[-1][0] >= 1.0:
+            self.samples.append((mono_s, taken))
+        while mono_s - self.samples[0][0] > _RATE_OVER_S and len(self.samples) > 2:
+            self.samples.popleft()
 
     def rate_per_s(self, taken: int, mono_s: float) -> float:
-        """Return the ids taken a second since the last refill; 0.0 before the first."""
-        elapsed_s = mono_s - self.reserved_mono_s
-        return (taken - self.taken_then) / elapsed_s if self.refills and elapsed_s > 0 else 0.0
+        """Return the ids taken a second in the last minute, or since the last refill if that was more."""
+        rates = [0.0]
+        if self.samples and mono_s > self.samples[0][0]:
+            rates.append((taken - self.samples[0][1]) / (mono_s - self.samples[0][0]))
+        if self.refills and mono_s > self.reserved_mono_s:
+            rates.append((taken - self.taken_then) / (mono_s - self.reserved_mono_s))
+        return max(rates)
 
 
 class Refiller:
@@ -88,35 +107,56 @@ class Refiller:
 
     def use(self, pool: IdPool, kept: Sequence[IdRange] = ()) -> None:
         """
-        Fill *pool* from now on.
+        Fill *pool* from now on; what it holds already is cut to what the settings of today allow.
 
         Args:
             kept: what was drained from the pool before it, in order; goes into the new one before anything else.
+
+        Raises:
+            SegmentUnusable: the pool is damaged; what was kept is kept for the next one.
         """
         self._pool = pool
         for ids in reversed(kept):
             self._waiting.setdefault(ids.entity_type, []).insert(0, ids)
         mono_s = self._clock.mono_s()
-        for entity_type, supply in self._supplies.items():
-            supply.taken_then, supply.reserved_mono_s = pool[entity_type].state().taken, mono_s
+        for entity_type in EntityType:
+            lane = pool[entity_type]
+            state = lane.state()
+            if any(self._table.usable(ids) != [ids] for ids in state.ranges):
+                usable = [part for ids in lane.drain() for part in self._table.usable(ids)]
+                self._waiting.setdefault(entity_type, [])[:0] = usable
+            if (supply := self._supplies.get(entity_type)) is not None:
+                supply.taken_then, supply.reserved_mono_s = state.taken, mono_s
+                supply.samples.clear()
+            self._add_waiting(entity_type)
 
     def look(self) -> tuple[int, list[WbdError]]:
         """
-        Read the table once, before a refill needs it; drop ids that an import has brought since they were reserved.
+        Read the table once, before a refill needs it; drop what must not be given out any more.
+
+        That are ids that an import has brought since they were reserved, and, when the table has lost what was
+        committed (a backup was restored, a replica that lags took over), all that is left of a type: other hosts may
+        have reserved the same numbers since.
 
         Returns:
-            How many ids were dropped, and why a row is not safe to reserve from (next_id moved back).
+            How many ids were dropped, and why a row is not safe to reserve from.
 
         Raises:
             DatabaseUnavailable: retryable.
         """
         errors: list[WbdError] = []
+        dropped = 0
         for row in self._table.read():
+            lane = self._pool[row.entity_type]
+            high = lane.state().high
+            if row.reserved_to is not None and high > row.reserved_to:
+                self._table.know(row.entity_type, high)
+                dropped += lane.skip_to(MAX_ID)
             try:
                 self._table.check(row)
             except RangeRefused as error:
                 errors.append(error)
-        dropped = sum(self._pool[one].skip_to(self._table.imported_to(one)) for one in EntityType)
+            dropped += lane.skip_to(min(row.imported_to, MAX_ID))
         return dropped, errors
 
     def refill(self) -> tuple[list[IdRange], list[WbdError]]:
@@ -132,14 +172,16 @@ class Refiller:
         """
         added: list[IdRange] = []
         errors: list[WbdError] = []
+        mono_s = self._clock.mono_s()
+        # What is reserved already needs no database.
+        room = {entity_type: self._add_waiting(entity_type, errors) for entity_type in EntityType}
         for entity_type, supply in self._supplies.items():
+            lane = self._pool[entity_type].state()
+            supply.sample(lane.taken, mono_s)
+            if not (room[entity_type] and lane.is_low):
+                continue
             try:
-                if not self._add_waiting(entity_type, supply):
-                    continue
-                lane = self._pool[entity_type].state()
-                if not lane.is_low:
-                    continue
-                added.append(self._refill_one(lane, supply))
+                added.append(self._refill_one(lane, supply, errors))
             except DependencyUnavailable as error:
                 return added, [*errors, error]
             except SegmentUnusable:
@@ -149,8 +191,8 @@ class Refiller:
         return added, errors
 
     def is_low(self) -> bool:
-        """Tell whether any lane wants a refill."""
-        return any(lane.is_low for lane in self._pool.states())
+        """Tell whether a refill could do something about a lane that is low."""
+        return any(lane.is_low and not self._waiting.get(lane.entity_type) for lane in self._pool.states())
 
     def give_back(self) -> tuple[int, int]:
         """
@@ -190,11 +232,11 @@ class Refiller:
                 "contention": stats.lost_races,
                 "take_contention": lane.contended,
                 "range_size": supply.size,
-                "supply_s": round(lane.left / rate, 1) if rate else None,
+                "supply_s": round(lane.left / rate, 1) if rate else None if lane.left else 0.0,
             }
         return found
 
-    def _refill_one(self, lane: LaneState, supply: TypeSupply) -> IdRange:
+    def _refill_one(self, lane: LaneState, supply: TypeSupply, errors: list[WbdError]) -> IdRange:
         mono_s = self._clock.mono_s()
         supply.size = self._bounds.clamp(next_size(supply.size, supply.rate_per_s(lane.taken, mono_s)))
         taken = self._table.reserve(lane.entity_type, max(supply.size, lane.wanted))
@@ -202,19 +244,21 @@ class Refiller:
         supply.reserved, supply.reserved_mono_s, supply.taken_then = taken, mono_s, lane.taken
         self.last_reservation_at = self._clock.now()
         self._waiting.setdefault(lane.entity_type, []).append(taken)
-        self._add_waiting(lane.entity_type, supply)
+        self._add_waiting(lane.entity_type, errors)
         return taken
 
-    def _add_waiting(self, entity_type: EntityType, supply: TypeSupply) -> bool:
-        """Put what waits into the pool; False when some has to wait longer. Raises RangeRefused; a gap then."""
+    def _add_waiting(self, entity_type: EntityType, errors: list[WbdError] | None = None) -> bool:
+        """Put what waits into the pool; False when some has to wait longer. What is refused there is a gap."""
         waiting = self._waiting.get(entity_type, [])
+        supply = self._supplies.get(entity_type)
+        mark = low_mark(supply.size if supply is not None else self._bounds.min_size)
         while waiting:
             try:
-                if not self._pool[entity_type].add(waiting[0], low_mark(supply.size)):
+                if not self._pool[entity_type].add(waiting[0], mark):
                     return False
-            except RangeRefused:
-                del waiting[0]
-                raise
+            except RangeRefused as error:
+                if errors is not None:
+                    errors.append(error)
             del waiting[0]
         return True
 

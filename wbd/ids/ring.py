@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from wbd.errors import SegmentUnusable
@@ -33,6 +34,7 @@ class Ring:
         # Why takers of other processes have to come by the socket; "" when they need not.
         self.problem = "not acquired"
         self._watch: _Watch | None = None
+        self._claimed: Segment | None = None
         self._kept: list[IdRange] = []
 
     @property
@@ -44,21 +46,30 @@ class Ring:
         """Where takers find the ring, or why they cannot."""
         return self._shared.attachment or self.problem
 
-    def acquire(self) -> bool:
+    def claim(self) -> bool:
         """
-        Own the ring; False while another process does.
+        Own the ring's file, beside a ring in use whose file is lost; False while another process owns it.
 
-        Where no shared file can be had the ring lies in private memory, and ``problem`` says why. Raises ConfigError.
+        Where no shared file can be had the ring will lie in private memory, and ``problem`` says why. Raises
+        ConfigError.
         """
-        segment: Segment | None
-        try:
-            segment = self._shared.acquire()
-            self.problem = ""
-            if segment is None:
-                return False
-        except SegmentUnusable as error:
-            segment = Segment(publish=True)
-            self.problem = str(error)
+        if self._claimed is None:
+            try:
+                self._claimed = self._shared.acquire()
+                self.problem = ""
+            except SegmentUnusable as error:
+                self._shared.release()
+                self._claimed = Segment(publish=True)
+                self.problem = str(error)
+        return self._claimed is not None
+
+    def acquire(self) -> bool:
+        """Own the ring and use it; False while another process owns it. Raises as claim()."""
+        if self._watch is not None:
+            return True
+        if not self.claim() or self._claimed is None:
+            return False
+        segment, self._claimed = self._claimed, None
         self.pool = IdPool(segment)
         self._watch = _Watch(segment, self._on_low)
         return True
@@ -79,7 +90,9 @@ class Ring:
     def abandon(self, *, keep_ids: bool) -> None:
         """Take the ring away from its takers, who look for the next one; kept() has what was in it, or it is a gap."""
         if keep_ids:
-            self._kept += self.pool.drain()
+            # What is damaged cannot be told from others' ids.
+            with suppress(SegmentUnusable):
+                self._kept += self.pool.drain()
         self.pool.segment.close()
         self._end(keep_file=False)
 
@@ -100,9 +113,10 @@ class Ring:
         if self._watch is not None:
             self._watch.end()
             self._watch = None
-        self._shared.release(keep=keep_file)
         self.pool = IdPool()
-        self.problem = "not acquired"
+        if self._claimed is None:
+            self._shared.release(keep=keep_file)
+            self.problem = "not acquired"
 
 
 class _Watch:

@@ -13,7 +13,7 @@
  *       12      4  lane_count  segment_format(); SEGMENT_LANES
  *       16      8  layout      segment_format(); checksum of every offset and size of this file
  *       24      8  bytes       segment_format(); SEGMENT_BYTES
- *       32     40  boot_id     segment_format(); text of the boot that made it, zero-filled
+ *       32     40  origin      segment_format(); text that tells boot and database, zero-filled
  *       72      8  device      segment_format(); st_dev of the file, 0 for memory without a file
  *       80      8  inode       segment_format(); st_ino of the file, 0 for memory without a file
  *       88      4  closed      publisher; 1 when no range will come any more, and takers should
@@ -77,7 +77,7 @@
 #define SEGMENT_MAX_ID INT64_MAX
 /* An offset has 32 bits. */
 #define SEGMENT_MAX_SIZE UINT32_MAX
-#define SEGMENT_BOOT_ID_BYTES 40
+#define SEGMENT_ORIGIN_BYTES 40
 
 typedef struct {
     _Atomic uint64_t first;
@@ -106,7 +106,7 @@ typedef struct {
     uint32_t lane_count;
     uint64_t layout;
     uint64_t bytes;
-    char boot_id[SEGMENT_BOOT_ID_BYTES];
+    char origin[SEGMENT_ORIGIN_BYTES];
     uint64_t device;
     uint64_t inode;
     _Atomic uint32_t closed;
@@ -118,7 +118,8 @@ typedef struct {
 } segment;
 
 typedef struct {
-    const char *boot_id; /* text of at most SEGMENT_BOOT_ID_BYTES - 1 bytes */
+    const char *origin; /* text that tells the boot and the database of the ids; of at most
+                           SEGMENT_ORIGIN_BYTES - 1 bytes */
     uint64_t device;
     uint64_t inode;
 } segment_identity;
@@ -169,7 +170,7 @@ typedef struct {
 void segment_format(segment *shared, segment_identity identity);
 
 /* Why these *bytes* bytes are not a segment of this version, boot and file; NULL if they are. A
- * NULL boot_id in *identity* leaves boot and file unchecked. */
+ * NULL origin in *identity* leaves boot and file unchecked. */
 const char *segment_problem(const segment *shared, size_t bytes, segment_identity identity);
 
 /* Takers; lane < SEGMENT_LANES. */

@@ -5,13 +5,15 @@ Writes:  the file, and its folder when that is missing
 Repeats: a file that a dead publisher left is taken over with the ids in it; one that cannot be trusted is set aside
 
 Ownership is a lock on the file, which the kernel drops with the process. Takers need no lock. A file from before the
-last boot may lack what was taken just before the machine stopped, so it is never used again; nor is a copy.
+last boot may lack what was taken just before the machine stopped, so it is never used again; nor is a copy, nor the
+file of another database, where others have reserved the same numbers.
 """
 
 from __future__ import annotations
 
 import fcntl
 import grp
+import hashlib
 import os
 import stat
 import time
@@ -44,10 +46,12 @@ class SegmentFile:
     Args:
         mode: whoever may write to a socket of this mode may take ids.
         group: owner group of the file, None to leave it.
+        database: names the database that the ids are reserved in.
     """
 
-    def __init__(self, path: Path, *, mode: int = 0o600, group: str | None = None) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o600, group: str | None = None, database: str = "") -> None:
         self.path = path
+        self._origin = hashlib.blake2b(f"{boot_id()} {database}".encode(), digest_size=16).hexdigest()
         self._mode = mode
         self._group = group
         self._fd: int | None = None
@@ -62,6 +66,8 @@ class SegmentFile:
     def acquire(self) -> Segment | None:
         """
         Return the segment to publish in, new or taken over, or None while another process owns it.
+
+        A process that owns a file which is lost may call it again, and owns that one until it has the next.
 
         ``set_aside`` says afterwards why a file that was there was not used; None if it was, or there was none.
 
@@ -84,6 +90,8 @@ class SegmentFile:
                     os.close(fd)
                     raise
                 if segment is not None:
+                    # The file that was ours is lost, or we would not have got another lock.
+                    self._let_go()
                     self._fd = fd
                     found = os.fstat(fd)
                     self._identity = (found.st_dev, found.st_ino)
@@ -104,10 +112,14 @@ class SegmentFile:
         with suppress(OSError):
             if not keep and self.is_in_place():
                 self.path.unlink()
-        # Closing is not enough: a mapping holds the file open, and with it the lock.
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-        os.close(self._fd)
-        self._fd = self._identity = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._fd is not None:
+            # Closing is not enough: a mapping holds the file open, and with it the lock.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            os.close(self._fd)
+            self._fd = self._identity = None
 
     def _take_over_or_make(self, fd: int, gid: int | None) -> Segment | None:
         """Return the segment in the file; None when the file was set aside, and the caller tries again."""
@@ -116,7 +128,9 @@ class SegmentFile:
             raise SegmentUnusable(f"ids_segment {self.path}: owned by uid {found.st_uid}; move it away")
         if found.st_size:
             try:
-                return Segment(fd, boot_id(), publish=True)
+                segment = Segment(fd, self._origin, publish=True)
+                self._open_to_takers(fd, gid)
+                return segment
             except SegmentUnusable as error:
                 self.set_aside = str(error)
                 self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
@@ -124,28 +138,36 @@ class SegmentFile:
         try:
             # Room for all of it now: a write to a full tmpfs through the mapping would kill the process.
             os.posix_fallocate(fd, 0, SEGMENT_BYTES)
-            segment = Segment(fd, boot_id(), create=True, publish=True)
-            if gid is not None:
-                os.fchown(fd, -1, gid)
-            writers = self._mode & 0o222
-            os.fchmod(fd, writers | writers << 1)
+            segment = Segment(fd, self._origin, create=True, publish=True)
+            self._open_to_takers(fd, gid)
         except BaseException:
             with suppress(OSError):
                 self.path.unlink()
             raise
         return segment
 
+    def _open_to_takers(self, fd: int, gid: int | None) -> None:
+        """Let those read and write who may write to the socket, and nobody else, whatever an earlier run said."""
+        os.fchmod(fd, 0o600)
+        if gid is not None:
+            os.fchown(fd, -1, gid)
+        writers = self._mode & 0o222
+        os.fchmod(fd, writers | writers << 1)
+
     def _make_folder(self, gid: int | None) -> None:
         folder = self.path.parent
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700, parents=True)
-            if gid is not None:
-                os.chown(folder, -1, gid)
-            # Whoever may write to the file has to pass through the folder.
-            folder.chmod(0o700 | (0o050 if self._mode & 0o020 else 0) | (0o005 if self._mode & 0o002 else 0))
         found = folder.stat(follow_symlinks=False)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
             raise SegmentUnusable(f"ids_segment: folder {folder} is not ours, or others may write to it")
+        # Whoever may write to the file has to pass through the folder.
+        mode = found.st_mode | (0o050 if self._mode & 0o020 else 0) | (0o005 if self._mode & 0o002 else 0)
+        if found.st_uid == os.geteuid():
+            if gid is not None and found.st_gid != gid:
+                os.chown(folder, -1, gid)
+            if mode != found.st_mode:
+                folder.chmod(stat.S_IMODE(mode))
 
     def _gid(self) -> int | None:
         if self._group is None:
@@ -176,7 +198,8 @@ def open_segment(where: Attachment, owner_uid: int) -> Segment:
             raise SegmentUnusable(f"segment {where.path}: another file than the id server's")
         if found.st_uid != owner_uid:
             raise SegmentUnusable(f"segment {where.path}: owned by uid {found.st_uid}, not by the id server")
-        return Segment(fd, boot_id())
+        # That it is of this boot and of the right database, the server knows.
+        return Segment(fd, None)
     finally:
         os.close(fd)
 

@@ -14,7 +14,7 @@ static const char MAGIC[8] = {'W', 'B', 'D', 'I', 'D', 'S', 'E', 'G'};
     AT(segment, lane_count, 12)                                                                    \
     AT(segment, layout, 16)                                                                        \
     AT(segment, bytes, 24)                                                                         \
-    AT(segment, boot_id, 32)                                                                       \
+    AT(segment, origin, 32)                                                                        \
     AT(segment, device, 72)                                                                        \
     AT(segment, inode, 80)                                                                         \
     AT(segment, closed, 88)                                                                        \
@@ -65,7 +65,7 @@ void segment_format(segment *shared, segment_identity identity) {
     shared->lane_count = SEGMENT_LANES;
     shared->layout = layout_checksum();
     shared->bytes = SEGMENT_BYTES;
-    strncpy(shared->boot_id, identity.boot_id, SEGMENT_BOOT_ID_BYTES - 1);
+    strncpy(shared->origin, identity.origin, SEGMENT_ORIGIN_BYTES - 1);
     shared->device = identity.device;
     shared->inode = identity.inode;
     for (unsigned lane = 0; lane < SEGMENT_LANES; lane++) {
@@ -108,9 +108,9 @@ const char *segment_problem(const segment *shared, size_t bytes, segment_identit
         shared->bytes != bytes) {
         return "a segment of another layout";
     }
-    if (identity.boot_id) {
-        if (strncmp(shared->boot_id, identity.boot_id, SEGMENT_BOOT_ID_BYTES) != 0) {
-            return "a segment of an earlier boot";
+    if (identity.origin) {
+        if (strncmp(shared->origin, identity.origin, SEGMENT_ORIGIN_BYTES) != 0) {
+            return "a segment of another boot or database";
         }
         if (shared->device != identity.device || shared->inode != identity.inode) {
             return "a copy of a segment";

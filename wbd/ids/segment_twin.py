@@ -87,7 +87,7 @@ class Segment:
         SegmentUnusable: *fd* is not negative; memory that processes share needs the extension.
     """
 
-    def __init__(self, fd: int = -1, boot_id: str = "", *, create: bool = False, publish: bool = False) -> None:
+    def __init__(self, fd: int = -1, origin: str | None = "", *, create: bool = False, publish: bool = False) -> None:
         if fd >= 0:
             raise SegmentUnusable("memory that processes share needs the extension wbd.ids._segment; it is not built")
         self._publishes = publish

@@ -67,6 +67,8 @@ class IdGeneratorWorker:
         self._run: Run | None = None
         self._metrics: _Metrics | None = None
         self._prepared = False
+        # Held by whoever decided at the end what becomes of the ids: given back, or left in the ring.
+        self._draining = threading.Lock()
         self._looked_mono_s: float | None = None
         self._database_error: str | None = None
 
@@ -81,6 +83,8 @@ class IdGeneratorWorker:
         """Reserve at most one range for each type that runs low."""
         if not self._serve(run):
             run.ready(False)
+            if self._metrics is not None:
+                self._metrics.stand_by()
             return _STANDBY_S
         try:
             return self._step(run)
@@ -98,17 +102,18 @@ class IdGeneratorWorker:
         While the database is away they stay in the ring, for takers and for the next process.
         """
         self._server.stop(_CLIENTS_DRAIN_S)
-        if self._database_error is not None or not self._prepared:
+        if self._database_error is None and self._prepared:
+            # In a thread, so that a database that takes the connection and says nothing cannot hold up the end.
+            giving = threading.Thread(target=self._give_back, name="give-back", daemon=True)
+            giving.start()
+            giving.join(_GIVE_BACK_S)
+            if giving.is_alive() and self._run is not None:
+                self._run.log.warning("ids not given back in time", within_s=_GIVE_BACK_S)
+        # Either the thread has begun to take the ring's ids, or it never will.
+        if self._draining.acquire(blocking=False):
             self._ring.leave()
-            self._db.close()
-            return
-        # In a thread, so that a database that takes the connection and says nothing cannot hold up the end.
-        giving = threading.Thread(target=self._give_back, name="give-back", daemon=True)
-        giving.start()
-        giving.join(_GIVE_BACK_S)
-        if giving.is_alive() and self._run is not None:
-            self._run.log.warning("ids not given back in time; they become a gap", within_s=_GIVE_BACK_S)
-        self._ring.abandon(keep_ids=False)
+        else:
+            self._ring.abandon(keep_ids=False)
 
     def health(self) -> dict[str, Any]:
         """Return the documents' fields: last reservation, current ranges, cache statistics; and who is served."""
@@ -142,25 +147,45 @@ class IdGeneratorWorker:
     def _serve(self, run: Run) -> bool:
         """Own ring and socket if nobody else does; True while this process is the one."""
         if self._server.serving:
-            self._server.check()
-            if self._address.is_in_place() and not self._ring.is_lost():
+            try:
+                self._server.check()
+            except RuntimeError:
+                self._leave_ring()
+                raise
+            lost = self._ring.is_lost()
+            if self._address.is_in_place() and not lost:
                 return True
-            gone = self._ring.path if self._ring.is_lost() else str(self._address.path)
+            if lost and not self._ring.claim():
+                # One that stands by looks at it for a moment. Were it to serve now, it would give out larger ids than
+                # those that are left here.
+                return True
+            gone = self._ring.path if lost else str(self._address.path)
             run.log.warning("a file that takers need is gone; it is made again", file=gone)
             self._server.stop(_CLIENTS_DRAIN_S)
-            self._ring.abandon(keep_ids=True)
+            if lost:
+                self._ring.abandon(keep_ids=True)
         if not self._ring.acquire():
             return False
-        self._server = IdServer(self._ring.pool, self._address, self._limits)
-        self._server.attachment = self._ring.attachment
-        if not self._server.start():
-            self._ring.leave()
-            return False
-        self._refiller.use(self._ring.pool, self._ring.kept())
-        if self._metrics is not None:
-            self._metrics.begin(self._refiller.report())
-        run.log.info("serving", socket=str(self._address.path), **self._ring.describe())
-        return True
+        started = False
+        try:
+            # Before anybody is served: whoever came first would wait beside ids that are only just put in.
+            self._refiller.use(self._ring.pool, self._ring.kept())
+            self._server = IdServer(self._ring.pool, self._address, self._limits)
+            self._server.attachment = self._ring.attachment
+            started = self._server.start()
+        finally:
+            if not started:
+                self._leave_ring()
+        if started:
+            if self._metrics is not None:
+                self._metrics.begin(self._refiller.report())
+            run.log.info("serving", socket=str(self._address.path), **self._ring.describe())
+        return started
+
+    def _leave_ring(self) -> None:
+        """Leave ring and ids to the next owner, so that stop() does not give them back under its hands."""
+        self._ring.leave()
+        self._refiller.use(self._ring.pool)
 
     def _wake(self) -> None:
         if self._run is not None:
@@ -170,6 +195,10 @@ class IdGeneratorWorker:
         """Return the unused ids; those that do not get through are never used, and become a gap."""
         outcome: dict[str, Any] = {}
         try:
+            # Shows a database that is away before the ids are taken out of the ring.
+            self._refiller.look()
+            if not self._draining.acquire(blocking=False):
+                return
             outcome["given_back"], outcome["gap"] = self._refiller.give_back()
         except WbdError as error:
             outcome["error"] = str(error)
@@ -179,30 +208,32 @@ class IdGeneratorWorker:
             self._run.log.info("unused ids", **outcome)
 
     def _supply(self, run: Run) -> list[WbdError]:
-        """Refill what is low, look at the table now and then; return what went wrong."""
-        added: list[IdRange] = []
+        """Look at the table now and then, refill what is low; return what went wrong."""
+        errors: list[WbdError] = []
         try:
             if not self._prepared:
                 made = self._refiller.prepare()
                 self._prepared = True
                 if made:
                     run.log.info("rows made", table="id_ranges", entity_types=[one.value for one in made])
-            added, errors = self._refiller.refill()
-            for ids in added:
-                self._server.refilled(ids.entity_type)
-                run.log.debug("reserved", ids=str(ids))
             mono_s = self._clock.mono_s()
-            if not errors and (self._looked_mono_s is None or mono_s - self._looked_mono_s >= _LOOK_S):
+            # First: what an import has brought is not given out any more, whatever else is wrong.
+            if self._looked_mono_s is None or mono_s - self._looked_mono_s >= _LOOK_S:
                 # None until it ends well, so that the next step looks again.
                 self._looked_mono_s = None
                 dropped, errors = self._refiller.look()
                 if dropped:
-                    run.log.warning("reserved ids dropped: an import has brought some of them", ids=dropped)
-                self._looked_mono_s = None if errors else mono_s
+                    run.log.warning("reserved ids dropped, because some of them are in use", ids=dropped)
+                self._looked_mono_s = mono_s
+            added, problems = self._refiller.refill()
+            for ids in added:
+                self._server.refilled(ids.entity_type)
+                run.log.debug("reserved", ids=str(ids))
+            errors += [one for one in problems if str(one) not in map(str, errors)]
         except SegmentUnusable:
             raise
         except WbdError as error:
-            errors = [error]
+            errors.append(error)
         away = [str(error) for error in errors if isinstance(error, DependencyUnavailable)]
         if away:
             self._looked_mono_s = None
@@ -227,6 +258,11 @@ class _Metrics:
         )
         self._seen: dict[tuple[str, str], int] = {}
 
+    def stand_by(self) -> None:
+        """Leave the gauges to the process that serves."""
+        self._left.clear()
+        self._supply.clear()
+
     def begin(self, report: dict[str, dict[str, Any]]) -> None:
         """Leave out what a ring that was taken over has counted already."""
         self._seen = {(entity_type, name): now[name] for entity_type, now in report.items() for name in self._counters}
@@ -244,6 +280,7 @@ class _Metrics:
 
 def build(settings: Settings) -> IdGeneratorWorker:
     """Wire the worker as the settings say."""
+    address = settings.database_address()
     floors = {
         EntityType.ITEM: settings.id_floor_item,
         EntityType.PROPERTY: settings.id_floor_property,
@@ -258,9 +295,14 @@ def build(settings: Settings) -> IdGeneratorWorker:
     ]
     return IdGeneratorWorker(
         # Short timeouts: nobody waits for an answer but the supply, which a hung server must not hold up.
-        Database(settings.database_address(), max_connections=2, connect_timeout_s=2, read_timeout_s=3),
+        Database(address, max_connections=2, connect_timeout_s=2, read_timeout_s=3),
         SocketFile(settings.ids_socket_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
-        SegmentFile(settings.ids_segment_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
+        SegmentFile(
+            settings.ids_segment_path,
+            mode=settings.ids_socket_mode,
+            group=settings.ids_socket_group,
+            database=f"{address.unix_socket or f'{address.host}:{address.port}'}/{address.database}",
+        ),
         floors=floors,
         reserved=reserved,
         bounds=SizeBounds(settings.id_range_size_min, settings.id_range_size_max),

@@ -45,8 +45,9 @@ class Client:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(DEADLINE_S)
+        # With a timeout it would not wait while the queue of connections is full.
         self.socket.connect(str(path))
+        self.socket.settimeout(DEADLINE_S)
         self.reader = hiredis.Reader()
 
     def send(self, data: bytes) -> None:
