@@ -12,7 +12,6 @@ file of another database, where others have reserved the same numbers.
 from __future__ import annotations
 
 import fcntl
-import grp
 import hashlib
 import os
 import stat
@@ -21,8 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wbd.errors import ConfigError, SegmentUnusable
+from wbd.errors import SegmentUnusable
 from wbd.ids.segment import LAYOUT_VERSION, SEGMENT_BYTES, Segment
+from wbd.ids.socket_file import group_id
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Somebody may remove the file between the opening and the lock; more often than this is no accident.
@@ -75,7 +75,7 @@ class SegmentFile:
             SegmentUnusable: no segment can be made here: no room, no permission, somebody else's folder.
             ConfigError: no such group.
         """
-        gid = self._gid()
+        gid = group_id(self._group)
         self.set_aside = None
         try:
             self._make_folder(gid)
@@ -168,14 +168,6 @@ class SegmentFile:
                 os.chown(folder, -1, gid)
             if mode != found.st_mode:
                 folder.chmod(stat.S_IMODE(mode))
-
-    def _gid(self) -> int | None:
-        if self._group is None:
-            return None
-        try:
-            return grp.getgrnam(self._group).gr_gid
-        except KeyError:
-            raise ConfigError(f"ids_socket_group {self._group!r}: no such group") from None
 
 
 def open_segment(where: Attachment, owner_uid: int) -> Segment:

@@ -51,7 +51,7 @@ class SocketFile:
             raise ConfigError(
                 f"ids_socket {self.path}: {len(os.fsencode(self.path))} bytes; at most {_PATH_BYTES_MAX} fit"
             )
-        gid = self._gid()
+        gid = group_id(self._group)
         try:
             if not self.path.parent.is_dir():
                 self.path.parent.mkdir(mode=0o700, parents=True)
@@ -145,10 +145,12 @@ class SocketFile:
         self._admitted_gid = found.st_gid if gid is not None or self._mode & 0o020 else None
         return listener
 
-    def _gid(self) -> int | None:
-        if self._group is None:
-            return None
-        try:
-            return grp.getgrnam(self._group).gr_gid
-        except KeyError:
-            raise ConfigError(f"ids_socket_group {self._group!r}: no such group") from None
+
+def group_id(name: str | None) -> int | None:
+    """Return the number of the group that ids_socket_group names; None for none. Raises ConfigError."""
+    if name is None:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigError(f"ids_socket_group {name!r}: no such group") from None
