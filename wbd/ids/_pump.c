@@ -136,7 +136,7 @@ static PyObject *pump_heard_mono_s_py(PyObject *object, PyObject *argument) {
 static PyObject *list_of_returned(const pump *self) {
     PyObject *list = PyList_New((Py_ssize_t)self->returned_count);
     for (size_t i = 0; list != NULL && i < self->returned_count; i++) {
-        const pump_socket *at = &self->returned[i];
+        const pump_socket *at = self->returned[i];
         PyObject *item =
             Py_BuildValue("(iy#y#)", at->fd, at->in + at->run, (Py_ssize_t)(at->read - at->run),
                           at->out + at->sent, (Py_ssize_t)(at->made - at->sent));

@@ -13,9 +13,6 @@
 
 #include "decimal.h"
 
-/* Sockets asked for at once; the kernel goes round when more are ready. */
-#define EVENTS 128
-
 _Static_assert(sizeof "$21\r\nQ" - 1 + DECIMAL_MAX_DIGITS + sizeof "\r\n" - 1 ==
                    PUMP_REPLY_MAX_BYTES,
                "the longest reply");
@@ -38,8 +35,8 @@ int pump_open(pump *self, segment *ids) {
     if (self->epoll_fd < 0) {
         return errno;
     }
-    self->returned = calloc(PUMP_RETURNED_MAX, sizeof *self->returned);
-    if (self->returned == NULL) {
+    self->round = calloc(PUMP_ROUND_SOCKETS, sizeof *self->round);
+    if (self->round == NULL) {
         close(self->epoll_fd);
         return ENOMEM;
     }
@@ -49,7 +46,7 @@ int pump_open(pump *self, segment *ids) {
 void pump_close(pump *self) {
     close(self->epoll_fd);
     free(self->heard_ns);
-    free(self->returned);
+    free(self->round);
 }
 
 bool pump_teach(pump *self, const char *bytes, size_t size, unsigned lane, char letter) {
@@ -164,49 +161,58 @@ static size_t run_chunk(pump *self, pump_socket *at) {
     return answered;
 }
 
-/* Read, run and answer one chunk of one socket; return how many commands it was. */
-static size_t serve(pump *self, const struct epoll_event *event, int64_t now) {
-    pump_socket *at = &self->returned[self->returned_count];
-    int fd = event->data.fd;
-    ssize_t got = recv(fd, at->in, sizeof at->in, MSG_DONTWAIT);
+/* Read and run one chunk of a socket; return how many commands it was. */
+static size_t take_in(pump *self, pump_socket *at, const struct epoll_event *event, int64_t now) {
+    at->fd = event->data.fd;
+    at->run = at->read = at->sent = at->made = 0;
+    ssize_t got = recv(at->fd, at->in, sizeof at->in, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR) &&
         !(event->events & (EPOLLERR | EPOLLHUP))) {
+        at->fd = -1;
         return 0;
     }
-    at->fd = fd;
-    at->run = at->sent = 0;
     at->read = got > 0 ? (size_t)got : 0;
-    size_t answered = run_chunk(self, at);
+    self->heard_ns[at->fd] = now;
+    return run_chunk(self, at);
+}
+
+/* Answer what was taken in; what cannot be finished goes back. */
+static void put_out(pump *self, pump_socket *at) {
+    if (at->fd < 0) {
+        return;
+    }
     if (at->made) {
-        ssize_t sent = send(fd, at->out, at->made, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = send(at->fd, at->out, at->made, MSG_DONTWAIT | MSG_NOSIGNAL);
         at->sent = sent > 0 ? (size_t)sent : 0;
     }
-    self->heard_ns[fd] = now;
-    if (got <= 0 || at->run < at->read || at->sent < at->made) {
-        pump_remove(self, fd);
-        self->returned_count++;
+    if (at->read == 0 || at->run < at->read || at->sent < at->made) {
+        pump_remove(self, at->fd);
+        self->returned[self->returned_count++] = at;
     }
-    return answered;
 }
 
 size_t pump_run(pump *self) {
-    struct epoll_event events[EVENTS];
+    struct epoll_event events[PUMP_ROUND_SOCKETS];
     int64_t now = now_ns();
     int64_t turn_end = now + PUMP_LINGER_TURN_NS;
     int64_t patience_end = now;
     size_t answered = 0;
-    for (size_t chunks = 0; chunks < PUMP_TURN_CHUNKS;) {
-        int ready = epoll_wait(self->epoll_fd, events, EVENTS, 0);
+    size_t chunks = 0;
+    while (self->returned_count == 0 && answered < PUMP_TURN_COMMANDS &&
+           chunks < PUMP_TURN_CHUNKS) {
+        int ready = epoll_wait(self->epoll_fd, events, PUMP_ROUND_SOCKETS, 0);
         now = now_ns();
-        if (ready <= 0 && (self->returned_count || now >= patience_end || now >= turn_end)) {
-            break;
-        }
-        for (int i = 0; i < ready; i++, chunks++) {
-            if (answered >= PUMP_TURN_COMMANDS || self->returned_count == PUMP_RETURNED_MAX) {
-                return answered;
+        if (ready > 0) {
+            for (int i = 0; i < ready; i++) {
+                answered += take_in(self, &self->round[i], &events[i], now);
             }
-            answered += serve(self, &events[i], now);
+            for (int i = 0; i < ready; i++) {
+                put_out(self, &self->round[i]);
+            }
+            chunks += (size_t)ready;
             patience_end = now + self->linger_ns;
+        } else if (now >= patience_end || now >= turn_end) {
+            break;
         }
     }
     return answered;

@@ -1,5 +1,6 @@
 /* Answers the commands that nearly every client sends, without a word of Python: one system call to
- * read a client's bytes, one to write the replies.
+ * read a client's bytes, one to write the replies. It works in rounds: it reads from every socket
+ * that is ready, then answers them all, so that whoever waits for many replies is woken for many.
  *
  * A pump watches sockets by an epoll set of its own. A socket is in it only while its owner has
  * nothing to do for it: nothing read and not run, nothing written and not sent. The owner watches
@@ -15,8 +16,9 @@
  *  1. The bytes of a socket are run in their order, and its replies written in that order: a chunk
  *     is answered whole, or the socket goes back with what is left of both.
  *  2. A reply for every id taken is in the socket or in what goes back.
- *  3. A call ends after PUMP_TURN_COMMANDS commands or PUMP_TURN_CHUNKS chunks, whoever sends how
- *     much, and no socket has a second chunk read before the others that were ready had a first.
+ *  3. A call ends with the round that reaches PUMP_TURN_COMMANDS commands or PUMP_TURN_CHUNKS
+ *     chunks, whoever sends how much, and no socket has a second chunk read before the others that
+ *     were ready had a first. A round is one chunk of each of PUMP_ROUND_SOCKETS sockets at most.
  *  4. Nothing is allocated while it runs.
  *
  * One thread at a time; never sleeps.
@@ -35,16 +37,16 @@
 /* "$21\r\nQ", 20 digits, "\r\n". */
 #define PUMP_REPLY_MAX_BYTES 28
 #define PUMP_REPLIES_BYTES (PUMP_CHUNK_BYTES / PUMP_COMMAND_MIN_BYTES * PUMP_REPLY_MAX_BYTES)
-/* About 1 ms of work. */
-#define PUMP_TURN_COMMANDS 16384
+/* Sockets read before they are answered; the kernel goes round when more are ready. */
+#define PUMP_ROUND_SOCKETS 32
+/* About 0.5 ms of work. */
+#define PUMP_TURN_COMMANDS 8192
 #define PUMP_TURN_CHUNKS 512
 /* How long a call waits for more before it ends: as long as the owner takes to call again, so that
  * waiting in vain at most doubles the cost, and clients in a hurry are spared waking the owner. */
 #define PUMP_LINGER_NS 10000
 /* A call that is so old does not wait any more. */
 #define PUMP_LINGER_TURN_NS 1000000
-/* Sockets that one call gives back; the others are still ready for the next. */
-#define PUMP_RETURNED_MAX 32
 /* Files that the kernel lets a process have by default (fs.nr_open). */
 #define PUMP_FD_LIMIT (1 << 20)
 
@@ -55,7 +57,8 @@ typedef struct {
     char letter; /* before the number in a bulk string; 0 for a plain number */
 } pump_command;
 
-/* A socket that goes back: in[run, read) is still to run, out[sent, made) still to send. */
+/* One chunk of a socket. When it goes back, in[run, read) is still to run, out[sent, made) to send.
+ */
 typedef struct {
     int fd;
     size_t run;
@@ -76,9 +79,9 @@ typedef struct {
     /* By file descriptor: when bytes last came, of CLOCK_MONOTONIC; 0 if it is not watched. */
     int64_t *heard_ns;
     size_t heard_size;
-    /* What pump_run() gives back, until the owner sets the count to 0. The next one is where a
-     * chunk is read and answered, so that giving it back copies nothing. */
-    pump_socket *returned;
+    pump_socket *round; /* PUMP_ROUND_SOCKETS of them */
+    /* Those of the round that pump_run() gives back, until the owner sets the count to 0. */
+    pump_socket *returned[PUMP_ROUND_SOCKETS];
     size_t returned_count;
 } pump;
 
@@ -99,8 +102,8 @@ void pump_remove(pump *self, int fd);
 /* When bytes last came from a socket, or it was added; 0 if it is not watched. */
 int64_t pump_heard_ns(const pump *self, int fd);
 
-/* Answer what has come in, until nothing is left or the turn is over. Returns the number of
- * commands that were run. */
+/* Answer what has come in, until nothing is left, a socket goes back or the turn is over. Returns
+ * the number of commands that were run. */
 size_t pump_run(pump *self);
 
 #endif
