@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -11,12 +12,17 @@ from hypothesis import given, settings
 from tests.unit.rdf.entities import KILOMETRE, METRE, items, revisions
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadEntity
-from wbd.rdf.diff import apply, diff_entities, diff_lines
+from wbd.rdf.diff import RdfDiff, apply, diff_entities, diff_lines
 from wbd.rdf.mapping import MappingContext, map_entity
 
 CONTEXT = MappingContext(
     formatter_uris={"P7": "http://ids.test/$1"}, units={METRE: ("1", METRE), KILOMETRE: ("1000", METRE)}
 )
+
+
+def whole(old: dict[str, Any], new: dict[str, Any]) -> RdfDiff:
+    """The diff of both mappings as sets, shared nodes included."""
+    return diff_lines(map_entity(old, CONTEXT), map_entity(new, CONTEXT), CONTEXT.vocabulary)
 
 
 @settings(deadline=None, max_examples=50)
@@ -33,9 +39,8 @@ def test_applying_a_diff_gives_the_other_side(old: list[str], new: list[str]) ->
 @given(revisions())
 def test_the_diff_by_parts_is_the_diff_of_whole_mappings(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
     old, new = sides
-    whole = diff_lines(map_entity(old, CONTEXT), map_entity(new, CONTEXT))
-    assert diff_entities(old, new, CONTEXT) == whole
-    assert diff_entities(new, old, CONTEXT) == diff_lines(map_entity(new, CONTEXT), map_entity(old, CONTEXT))
+    assert diff_entities(old, new, CONTEXT) == whole(old, new)
+    assert diff_entities(new, old, CONTEXT) == whole(new, old)
 
 
 @settings(deadline=None, max_examples=20)
@@ -50,8 +55,7 @@ def test_corrupt_json_with_one_statement_in_two_groups_is_no_exception(
             for statement in group:
                 for reference in statement["references"]:
                     reference["hash"] = "same"
-    old, new = sides
-    assert diff_entities(old, new, CONTEXT) == diff_lines(map_entity(old, CONTEXT), map_entity(new, CONTEXT))
+    assert diff_entities(*sides, CONTEXT) == whole(*sides)
 
 
 @settings(deadline=None, max_examples=20)
@@ -64,6 +68,27 @@ def test_a_creation_adds_everything_and_a_deletion_removes_everything(entity: di
     assert (deleted.added, deleted.removed) == ([], lines)
     assert not diff_entities(entity, copy.deepcopy(entity), CONTEXT)
     assert not diff_entities(None, None, CONTEXT)
+
+
+@settings(deadline=None, max_examples=20)
+@given(revisions())
+def test_a_restored_revision_is_the_diff_turned_round(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    old, new = sides
+    there, back = diff_entities(old, new, CONTEXT), diff_entities(new, old, CONTEXT)
+    assert (there.added, there.removed) == (back.removed, back.added)
+    assert (there.linked_shared, there.unlinked_shared) == (back.unlinked_shared, back.linked_shared)
+
+
+@settings(deadline=None, max_examples=15)
+@given(items(), items())
+def test_any_way_of_an_entity_ends_where_it_ends(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Created, edited, deleted, undeleted, made a redirect and an item again: the lines held are those of the last."""
+    redirect = {"entity": "Q1", "redirect": "Q2"}
+    way = [None, one, other, None, other, redirect, one, redirect, None, one]
+    held: list[str] = []
+    for old, new in itertools.pairwise(way):
+        held = apply(diff_entities(old, new, CONTEXT), held)
+        assert held == sorted(map_entity(new, CONTEXT) if new else [])
 
 
 def test_a_redirect_replaces_the_entity() -> None:

@@ -1,7 +1,8 @@
 """What changed between two graphs, or between two revisions of an entity.
 
 Laws: apply(diff(a, b), a) is b as a set, added and removed share nothing, and nothing that a and b share is in
-either.
+either. Of both, the triples about shared nodes (shared.py) that came to the entity or left it whole are listed again,
+as linked and unlinked.
 
 Two revisions of an item differ in little. Their JSON is compared part by part (a term, a sitelink, the statements of
 a property), and only parts that differ are mapped. Value nodes, reference nodes and the groups of wikis can belong to
@@ -18,13 +19,18 @@ from typing import TYPE_CHECKING, Any, Final
 from wbd.rdf.definitions import claims_of
 from wbd.rdf.mapping import FAULTS, TERM_PREDICATES, EntityMapper, MappingContext, map_entity, raise_fault, term_text
 from wbd.rdf.setdiff import difference
+from wbd.rdf.shared import Present, SharedNodes, subjects
 from wbd.rdf.statements import StatementMapper, reference_name
 from wbd.rdf.terms import language_suffix
+from wbd.rdf.vocabulary import SCHEMA, WIKIBASE, Vocabulary
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _Claims = Mapping[str, Sequence[Mapping[str, Any]]]
+
+_PART_OF: Final = f"> <{SCHEMA}isPartOf> "
+_WIKI_GROUP: Final = f"> <{WIKIBASE}wikiGroup> "
 
 # Types whose parts are compared one by one; the others are small.
 _IN_PARTS: Final = ("item", "property")
@@ -32,25 +38,67 @@ _IN_PARTS: Final = ("item", "property")
 
 @dataclass(frozen=True, slots=True)
 class RdfDiff:
-    """Sorted canonical N-Triples lines that came and went."""
+    """
+    Sorted canonical N-Triples lines that came and went.
+
+    linked_shared: the part of added that is about shared nodes of which the old side had no triple. Other entities may
+        have brought them already.
+    unlinked_shared: the part of removed that is about shared nodes of which the new side has no triple. Other entities
+        may use them still.
+
+    A triple that came to or left a shared node that both sides have, such as the badge of a page, is in neither.
+    """
 
     added: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    linked_shared: list[str] = field(default_factory=list)
+    unlinked_shared: list[str] = field(default_factory=list)
+
+    @property
+    def own_added(self) -> list[str]:
+        """What came and is not in linked_shared."""
+        return _without(self.added, self.linked_shared)
+
+    @property
+    def own_removed(self) -> list[str]:
+        """What went and is not in unlinked_shared: all that a store of many entities can take away unseen."""
+        return _without(self.removed, self.unlinked_shared)
 
     def __bool__(self) -> bool:
         """Tell whether anything changed."""
         return bool(self.added or self.removed)
 
 
-def diff_lines(old: Iterable[str], new: Iterable[str]) -> RdfDiff:
+def _without(lines: list[str], shared: list[str]) -> list[str]:
+    if not shared:
+        return lines[:]
+    apart = set(shared)
+    return [line for line in lines if line not in apart]
+
+
+def diff_lines(old: Iterable[str], new: Iterable[str], vocabulary: Vocabulary | None = None) -> RdfDiff:
     """
-    Return what changed between two graphs of canonical lines.
+    Return what changed between two graphs of canonical lines; with a vocabulary also which shared nodes.
 
     By sets of str: to join, encode and decode the lines of a whole graph for the native difference takes longer than
     it saves. Graphs that are text in bytes go through diff_ntriples.
     """
     before, after = set(old), set(new)
-    return RdfDiff(added=sorted(after - before), removed=sorted(before - after))
+    found = RdfDiff(added=sorted(after - before), removed=sorted(before - after))
+    if vocabulary is None:
+        return found
+    return with_shared(found, vocabulary, lambda nodes: nodes & subjects(before), lambda nodes: nodes & subjects(after))
+
+
+def with_shared(diff: RdfDiff, vocabulary: Vocabulary, in_old: Present, in_new: Present) -> RdfDiff:
+    """Return the diff with its linked and unlinked shared triples; *in_old* and *in_new* tell what the sides have."""
+    shared = SharedNodes(vocabulary)
+    return RdfDiff(
+        added=diff.added,
+        removed=diff.removed,
+        linked_shared=shared.triples(diff.added, in_old),
+        unlinked_shared=shared.triples(diff.removed, in_new),
+    )
 
 
 def diff_ntriples(old: Buffer, new: Buffer) -> RdfDiff:
@@ -105,7 +153,7 @@ def diff_entities(
         before = map_entity(old, context, revision_id=old_revision, modified=old_modified)
     if new is not None:
         after = map_entity(new, context, revision_id=new_revision, modified=new_modified)
-    return diff_lines(before, after)
+    return diff_lines(before, after, context.vocabulary)
 
 
 def _comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -224,12 +272,16 @@ def _diff_parts(old: _Side, new: _Side, context: MappingContext) -> RdfDiff | No
     old_lines, new_lines = set(old.mapper.lines), set(new.mapper.lines)
     removed, added = old_lines - new_lines, new_lines - old_lines
     shared = _Shared(removed | added, context)
-    if shared.subjects:
-        # What is unchanged is the same on both sides; the old one stands for both.
-        kept = shared.kept(old.entity, new.entity, old.mapper)
-        removed -= kept
-        added -= kept
-    return RdfDiff(added=sorted(added), removed=sorted(removed))
+    if not shared.subjects:
+        return RdfDiff(added=sorted(added), removed=sorted(removed))
+    # What is unchanged is the same on both sides; the old one stands for both.
+    kept = shared.kept(old.entity, new.entity, old.mapper)
+    return with_shared(
+        RdfDiff(added=sorted(added - kept), removed=sorted(removed - kept)),
+        context.vocabulary,
+        lambda nodes: nodes & (subjects(old_lines) | subjects(kept)),
+        lambda nodes: nodes & (subjects(new_lines) | subjects(kept)),
+    )
 
 
 class _Shared:
@@ -241,20 +293,28 @@ class _Shared:
         self.context = context
         self.wdref = nodes[1]
         self.subjects = {line[: line.index(">") + 1] for line in lines if line.startswith(nodes)}
-        groups = [line for line in lines if "> <http://wikiba.se/ontology#wikiGroup> " in line]
-        self.subjects.update(line[: line.index(">") + 1] for line in groups)
-        self.has_groups = bool(groups)
+        self.has_nodes = bool(self.subjects)
+        # Several sitelinks can be to one wiki, and, where sites share a path, to one page of it.
+        groups = [line for line in lines if _WIKI_GROUP in line]
+        pages = [line for line in lines if _PART_OF in line]
+        self.wikis = {line[: line.index(">") + 1] for line in groups}
+        self.wikis.update(line[line.index(_PART_OF) + len(_PART_OF) : -2] for line in pages)
+        self.subjects.update(line[: line.index(">") + 1] for line in (*groups, *pages))
 
     def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper) -> set[str]:
         """Return the lines that unchanged parts have about these nodes, and maybe more of their lines."""
         lines: list[str] = []
-        if self.has_groups:
+        if self.wikis:
             links, others = old.get("sitelinks") or {}, new.get("sitelinks") or {}
             del mapper.lines[:]
             for name, link in links.items():
-                if others.get(name) == link:
+                site = self.context.site_terms[link["site"]]
+                # A page lies in its wiki, so a link to another wiki is to another page.
+                if site and site.group_line.partition(" ")[0] in self.wikis and others.get(name) == link:
                     mapper.sitelink(link)
             lines += mapper.lines
+        if not self.has_nodes:
+            return set(lines)
         statement_mapper = StatementMapper(self.context, lines)
         claims, others = claims_of(old), claims_of(new)
         for name, group in claims.items():

@@ -7,7 +7,7 @@ N-Triples. RDF/XML has no form for some graphs; those raise.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import pyoxigraph
@@ -56,7 +56,7 @@ def to_turtle(lines: Iterable[str], vocabulary: Vocabulary) -> str:
             graph.setdefault(subject, {}).setdefault(predicate, []).append(target)
         except (ValueError, IndexError):
             raise _not_canonical(line) from None
-        if line[-2:] != " ." or opening not in '<"_':
+        if line[-2:] != " ." or opening not in '<"_' or (opening == "_" and " " in target):
             raise _not_canonical(line)
     blocks = []
     for subject, predicates in graph.items():
@@ -111,3 +111,24 @@ def to_rdfxml(lines: Iterable[str]) -> str:
     quads = pyoxigraph.parse(to_ntriples(kept).encode(), format=pyoxigraph.RdfFormat.N_TRIPLES, lenient=True)
     text = pyoxigraph.serialize((quad.triple for quad in quads), format=pyoxigraph.RdfFormat.RDF_XML)
     return (text or b"").decode()
+
+
+FORMATS: Final[dict[str, tuple[str, Callable[[Iterable[str], Vocabulary], str]]]] = {
+    "turtle": ("text/turtle", to_turtle),
+    "rdfxml": ("application/rdf+xml", lambda lines, _: to_rdfxml(lines)),
+    "ntriples": ("application/n-triples", lambda lines, _: to_ntriples(lines)),
+}
+"""Name of a format -> its media type, and what writes canonical lines in it."""
+
+
+def write_lines(lines: Iterable[str], name: str, vocabulary: Vocabulary) -> str:
+    """
+    Write canonical lines in a format of FORMATS.
+
+    Raises:
+        BadInput: an unknown format, or lines that it has no form for.
+    """
+    known = FORMATS.get(name)
+    if known is None:
+        raise BadInput(f"no format {name!r}, known are {', '.join(FORMATS)}")
+    return known[1](lines, vocabulary)

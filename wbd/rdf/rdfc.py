@@ -1,6 +1,6 @@
 """RDFC-1.0, the W3C's canonical labels for blank nodes, with a limit on its work.
 
-Input and output are N-Triples terms. The algorithm (https://www.w3.org/TR/rdf-canon/) is exponential on graphs whose
+Input and output are N-Quads terms. The algorithm (https://www.w3.org/TR/rdf-canon/) is exponential on graphs whose
 blank nodes look alike from everywhere, such as cliques; work is counted in hash calculations and a graph over the
 limit raises. Functions are named as in the specification, so that each can be read against its section.
 """
@@ -15,14 +15,16 @@ from typing import Final
 
 from wbd.errors import GraphTooHard
 
-Triple = tuple[str, str, str]
+Quad = tuple[str, str, str, str]
+"""Subject, predicate, object, and the name of the graph, "" for the default graph."""
 
 WORK_LIMIT: Final = 20_000
-"""Hash calculations: about a second of one core. Graphs seen in practice need a few for each blank node."""
+"""Hash calculations: about a second of one core."""
 
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+# Hash calculations more for each blank node: graphs seen in practice need a few.
+_HASHES_PER_NODE: Final = 16
+# A minute or two of one core.
+_MOST_HASHES: Final = 4_000_000
 
 
 class _Issuer:
@@ -44,14 +46,17 @@ class _Issuer:
 
 
 class _Canonicalizer:
-    def __init__(self, triples: Iterable[Triple], work_limit: int) -> None:
-        self.triples_of: dict[str, list[Triple]] = defaultdict(list)
-        for triple in triples:
-            for node in {triple[0], triple[2]}:
+    def __init__(self, quads: Iterable[Quad], work_limit: int | None, hash_name: str) -> None:
+        self.hash_name = hash_name
+        self.quads_of: dict[str, list[Quad]] = defaultdict(list)
+        for quad in quads:
+            for node in dict.fromkeys((quad[0], quad[2], quad[3])):
                 if node.startswith("_:"):
-                    self.triples_of[node].append(triple)
+                    self.quads_of[node].append(quad)
         self.canonical = _Issuer("c14n")
         self.first_degree: dict[str, str] = {}
+        if work_limit is None:
+            work_limit = min(WORK_LIMIT + _HASHES_PER_NODE * len(self.quads_of), _MOST_HASHES)
         self.work_limit = work_limit
         self.work = 0
 
@@ -59,9 +64,12 @@ class _Canonicalizer:
         self.work += 1
         if self.work > self.work_limit:
             raise GraphTooHard(
-                f"canonicalization of {len(self.triples_of)} blank nodes stopped after "
+                f"canonicalization of {len(self.quads_of)} blank nodes stopped after "
                 f"{self.work_limit} hashes; graph set aside"
             )
+
+    def hash(self, text: str) -> str:
+        return hashlib.new(self.hash_name, text.encode()).hexdigest()
 
     def hash_first_degree_quads(self, node: str) -> str:
         known = self.first_degree.get(node)
@@ -74,11 +82,13 @@ class _Canonicalizer:
                 return term
             return "_:a" if term == node else "_:z"
 
-        lines = sorted(f"{shown(s)} {p} {shown(o)} .\n" for s, p, o in self.triples_of[node])
-        result = self.first_degree[node] = _sha256("".join(lines))
+        lines = sorted(
+            f"{shown(s)} {p} {shown(o)} {f'{shown(g)} ' if g else ''}.\n" for s, p, o, g in self.quads_of[node]
+        )
+        result = self.first_degree[node] = self.hash("".join(lines))
         return result
 
-    def hash_related_blank_node(self, related: str, triple: Triple, issuer: _Issuer, position: str) -> str:
+    def hash_related_blank_node(self, related: str, quad: Quad, issuer: _Issuer, position: str) -> str:
         if related in self.canonical.issued:
             name = f"_:{self.canonical.issued[related]}"
         elif related in issuer.issued:
@@ -86,22 +96,22 @@ class _Canonicalizer:
         else:
             name = self.hash_first_degree_quads(related)
         self.spend()
-        return _sha256(f"{position}{triple[1]}{name}")
+        return self.hash(f"{position}{quad[1] if position != 'g' else ''}{name}")
 
     def hash_n_degree_quads(self, node: str, issuer: _Issuer) -> tuple[str, _Issuer]:
         self.spend()
         related_by_hash: dict[str, list[str]] = defaultdict(list)
-        for triple in self.triples_of[node]:
-            for position, term in (("s", triple[0]), ("o", triple[2])):
+        for quad in self.quads_of[node]:
+            for position, term in (("s", quad[0]), ("o", quad[2]), ("g", quad[3])):
                 if term.startswith("_:") and term != node:
-                    digest = self.hash_related_blank_node(term, triple, issuer, position)
+                    digest = self.hash_related_blank_node(term, quad, issuer, position)
                     related_by_hash[digest].append(term)
         data = []
         for digest in sorted(related_by_hash):
             data.append(digest)
             path, issuer = self._best_path(related_by_hash[digest], issuer)
             data.append(path)
-        return _sha256("".join(data)), issuer
+        return self.hash("".join(data)), issuer
 
     def _best_path(self, related: Sequence[str], issuer: _Issuer) -> tuple[str, _Issuer]:
         """Return the least path over all orders of alike nodes: step 5 of Hash N-Degree Quads."""
@@ -140,7 +150,7 @@ class _Canonicalizer:
 
     def run(self) -> dict[str, str]:
         by_hash: dict[str, list[str]] = defaultdict(list)
-        for node in self.triples_of:
+        for node in self.quads_of:
             by_hash[self.hash_first_degree_quads(node)].append(node)
         alike = []
         for digest in sorted(by_hash):
@@ -162,18 +172,24 @@ class _Canonicalizer:
         return {node: f"_:{name}" for node, name in self.canonical.issued.items()}
 
 
-def canonical_labels(triples: Iterable[Triple], work_limit: int = WORK_LIMIT) -> dict[str, str]:
+def canonical_labels(
+    quads: Iterable[Quad], work_limit: int | None = None, *, hash_name: str = "sha256"
+) -> dict[str, str]:
     """
-    Return blank node -> canonical blank node (``_:c14n0`` ...) of a graph.
+    Return blank node -> canonical blank node (``_:c14n0`` ...) of a dataset.
 
-    Triples without blank nodes do not matter and may be left out.
+    Quads without blank nodes do not matter and may be left out.
+
+    Args:
+        work_limit: hash calculations; by default WORK_LIMIT and some for each blank node.
+        hash_name: sha256, or sha384, which the standard knows too.
 
     Raises:
-        GraphTooHard: over *work_limit* hash calculations.
+        GraphTooHard: over the limit.
     """
-    canonicalizer = _Canonicalizer(triples, work_limit)
+    canonicalizer = _Canonicalizer(quads, work_limit, hash_name)
     try:
         return canonicalizer.run()
     except RecursionError as error:
-        nodes = len(canonicalizer.triples_of)
+        nodes = len(canonicalizer.quads_of)
         raise GraphTooHard(f"canonicalization of {nodes} blank nodes nests too deep; graph set aside") from error

@@ -4,14 +4,15 @@ Nodes start in cells by their ground triples. Cells are split by what their memb
 splits any more; new cells are numbered in an order that follows from content alone, and the largest part of a cell
 keeps its number, so a graph of n edges takes about n log n steps. Nodes that are still alike are put first one by
 one, and the least of the resulting graphs decides; a branch that leads to a graph already seen is one that a symmetry
-maps onto it, and is left out. Cliques, rings and stars take polynomial work; graphs made to be hard end in
-GraphTooHard.
+maps onto it, and is left out together with all that the known symmetries map onto it. Nodes that nothing can tell
+apart, such as the leaves of a star, are put in any order at once. Cliques, rings, stars and trees take polynomial
+work; graphs made to be hard end in GraphTooHard.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,34 +43,65 @@ class Work:
 
 @dataclass(slots=True)
 class _Partition:
-    """Cells of nodes: the cell of each node, the members of each cell."""
+    """Cells of nodes: the cell of each node, and the members of the cells that have several."""
 
     cell_of: list[int]
-    members: dict[int, list[int]]
+    members: dict[int, set[int]]
+    cells: int
 
     def copy(self) -> _Partition:
-        # Member lists are replaced, never changed, so they can be shared.
-        return _Partition(self.cell_of[:], dict(self.members))
+        return _Partition(self.cell_of[:], {cell: set(nodes) for cell, nodes in self.members.items()}, self.cells)
 
-    def split(self, cell: int, parts: Sequence[list[int]]) -> list[int]:
-        """Divide a cell; its largest part keeps its number. Return the nodes of the others."""
-        keeper = max(range(len(parts)), key=lambda n: (len(parts[n]), -n))
-        moved = []
-        for number, part in enumerate(parts):
-            if number == keeper:
-                self.members[cell] = part
-                continue
-            fresh = len(self.members)
-            self.members[fresh] = part
+    def split(self, cell: int, parts: Sequence[Sequence[int]]) -> list[int]:
+        """
+        Take *parts* out of a cell, each into a new one; the largest part, or what is in none, keeps the number.
+
+        Costs as many steps as the parts have nodes, however large the cell is. Returns the nodes of the new cells.
+        """
+        members = self.members[cell]
+        rest_size = len(members) - sum(map(len, parts))
+        largest = max(range(len(parts)), key=lambda n: (len(parts[n]), -n))
+        others = list(parts)
+        if rest_size < len(parts[largest]):
+            del others[largest]
+            if rest_size:
+                others.insert(0, list(members.difference(*parts)))
+        moved: list[int] = []
+        for part in others:
+            fresh = self.cells
+            self.cells += 1
+            if len(part) > 1:
+                self.members[fresh] = set(part)
+            members.difference_update(part)
             for node in part:
                 self.cell_of[node] = fresh
             moved += part
+        if len(members) < 2:
+            del self.members[cell]
         return moved
 
     def first_tie(self) -> int | None:
         """Return the smallest cell of several nodes, the lowest number among equals."""
-        ties = [(len(nodes), cell) for cell, nodes in self.members.items() if len(nodes) > 1]
+        ties = [(len(nodes), cell) for cell, nodes in self.members.items()]
         return min(ties)[1] if ties else None
+
+
+class _Orbits:
+    """Which nodes of a cell the known symmetries map onto each other (union by path halving)."""
+
+    def __init__(self, nodes: Iterable[int]) -> None:
+        self.parent = {node: node for node in nodes}
+
+    def root(self, node: int) -> int:
+        parent = self.parent
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    def add(self, symmetry: Sequence[int]) -> None:
+        for node in self.parent:
+            self.parent[self.root(node)] = self.root(symmetry[node])
 
 
 _Leaf = tuple[list[str], list[int]]
@@ -81,6 +113,7 @@ class _Graph:
         self.triples = triples
         self.work = work
         self.names: list[str] = []
+        self.symmetries: list[list[int]] = []
         number: dict[str, int] = {}
         for triple in triples:
             for term in (triple[0], triple[2]):
@@ -102,12 +135,13 @@ class _Graph:
                 self.ground[target].append(f"o{p} {s}")
 
     def start(self) -> _Partition:
-        cells: dict[str, list[int]] = defaultdict(list)
+        cells: dict[str, set[int]] = defaultdict(set)
         for node, lines in enumerate(self.ground):
-            cells["\n".join(sorted(lines))].append(node)
-        partition = _Partition([0] * len(self.names), {})
+            cells["\n".join(sorted(lines))].add(node)
+        partition = _Partition([0] * len(self.names), {}, len(cells))
         for cell, key in enumerate(sorted(cells)):
-            partition.members[cell] = cells[key]
+            if len(cells[key]) > 1:
+                partition.members[cell] = cells[key]
             for node in cells[key]:
                 partition.cell_of[node] = cell
         self.refine(partition, list(range(len(self.names))))
@@ -122,16 +156,15 @@ class _Graph:
                 own = partition.cell_of[node]
                 for role, neighbour in self.neighbours[node]:
                     cell = partition.cell_of[neighbour]
-                    if len(partition.members[cell]) > 1:
+                    if cell in partition.members:
                         seen[cell][neighbour].append((role, own))
             moved = []
             for cell in sorted(seen):
                 views: dict[tuple[tuple[str, int], ...], list[int]] = defaultdict(list)
                 for node, view in seen[cell].items():
                     views[tuple(sorted(view))].append(node)
-                rest = [node for node in partition.members[cell] if node not in seen[cell]]
-                parts = ([rest] if rest else []) + [views[view] for view in sorted(views)]
-                if len(parts) > 1:
+                parts = [views[view] for view in sorted(views)]
+                if len(parts) > 1 or len(parts[0]) < len(partition.members[cell]):
                     moved += partition.split(cell, parts)
 
     def leaf(self, partition: _Partition) -> _Leaf:
@@ -141,32 +174,98 @@ class _Graph:
         return sorted(f"{name.get(s, s)} {p} {name.get(o, o)} ." for s, p, o in self.triples), place
 
     def put_first(self, partition: _Partition, cell: int, node: int) -> _Partition:
+        """Return a copy with one node of a cell before the others."""
         self.work.spend(len(self.names))
         branch = partition.copy()
-        others = [other for other in branch.members[cell] if other != node]
-        self.refine(branch, branch.split(cell, [others, [node]]))
+        self.refine(branch, branch.split(cell, [[node]]))
         return branch
 
-    def any_leaf(self, partition: _Partition) -> _Leaf:
-        """Return the leaf of one branch."""
+    def settle_twins(self, partition: _Partition, cell: int) -> bool:
+        """Put the members of a cell in any order, if they see the same nodes alike; swapping two is a symmetry then."""
+        members = partition.members[cell]
+        inside: set[tuple[str, ...]] = set()
+        outside: set[tuple[tuple[str, int], ...]] = set()
+        for node in members:
+            self.work.spend(1 + len(self.neighbours[node]))
+            among: dict[int, list[str]] = defaultdict(list)
+            beyond = []
+            for role, neighbour in self.neighbours[node]:
+                if neighbour in members:
+                    among[neighbour].append(role)
+                else:
+                    beyond.append((role, neighbour))
+            outside.add(tuple(sorted(beyond)))
+            inside.update(tuple(sorted(roles)) for roles in among.values())
+            # Either every two members are connected, all in one way, or none are.
+            if len(among) not in (0, len(members) - 1) or len(inside) > 1 or len(outside) > 1:
+                return False
+            if bool(among) != bool(inside):
+                return False
+        self.refine(partition, partition.split(cell, [[node] for node in members]))
+        return True
+
+    def next_tie(self, partition: _Partition) -> int | None:
+        """Settle twins, and return the first cell that is not theirs."""
         cell = partition.first_tie()
-        while cell is not None:
-            partition = self.put_first(partition, cell, partition.members[cell][0])
+        while cell is not None and self.settle_twins(partition, cell):
             cell = partition.first_tie()
+        return cell
+
+    def any_leaf(self, partition: _Partition) -> _Leaf:
+        """Return the leaf of one branch; the partition is used up."""
+        cell = self.next_tie(partition)
+        while cell is not None:
+            self.refine(partition, partition.split(cell, [[next(iter(partition.members[cell]))]]))
+            cell = self.next_tie(partition)
         return self.leaf(partition)
 
     def least_leaf(self, partition: _Partition) -> _Leaf:
-        """Return the leaf with the least graph."""
-        cell = partition.first_tie()
-        if cell is None:
-            return self.leaf(partition)
-        nodes = partition.members[cell]
-        best = self.least_leaf(self.put_first(partition, cell, nodes[0]))
-        for node in nodes[1:]:
-            branch = self.put_first(partition, cell, node)
-            if self.any_leaf(branch)[0] != best[0]:
-                best = min(best, self.least_leaf(branch))
+        """Return the leaf with the least graph; the partition is used up."""
+        known = len(self.symmetries)
+        # Down the first branch, and up again: what is learned of symmetries below holds further up too.
+        path: list[tuple[_Partition, int, int]] = []
+        cell = self.next_tie(partition)
+        while cell is not None:
+            node = min(partition.members[cell])
+            path.append((partition, cell, node))
+            partition = self.put_first(partition, cell, node)
+            cell = self.next_tie(partition)
+        best = self.leaf(partition)
+        while path:
+            best = self._least_of_cell(*path.pop(), best, known)
         return best
+
+    def _least_of_cell(self, partition: _Partition, cell: int, first: int, best: _Leaf, known: int) -> _Leaf:
+        """
+        Look into the other branches of a cell whose first one has *best*.
+
+        Symmetries from number *known* on were found below this partition. They leave its cells as they are, so they
+        map branches of this cell onto each other.
+        """
+        orbits = _Orbits(partition.members[cell])
+        for symmetry in self.symmetries[known:]:
+            self.work.spend(len(orbits.parent))
+            orbits.add(symmetry)
+        seen = [first]
+        for node in sorted(partition.members[cell]):
+            if orbits.root(node) in map(orbits.root, seen):
+                continue
+            seen.append(node)
+            found = self.any_leaf(self.put_first(partition, cell, node))
+            if found[0] != best[0]:
+                best = min(best, self.least_leaf(self.put_first(partition, cell, node)))
+                continue
+            symmetry = self.symmetry(best, found)
+            self.symmetries.append(symmetry)
+            orbits.add(symmetry)
+        return best
+
+    def symmetry(self, one: _Leaf, other: _Leaf) -> list[int]:
+        """Return what maps each node to the node in its place in another leaf with the same graph."""
+        at = [0] * len(self.names)
+        for node, place in enumerate(other[1]):
+            at[place] = node
+        return [at[place] for place in one[1]]
 
 
 def canonical_places(triples: Sequence[Triple], work: Work) -> tuple[list[str], dict[str, int]]:

@@ -1,0 +1,236 @@
+"""Reading RDF: each line is one triple of the document, faults have their place, and work is bounded."""
+
+from __future__ import annotations
+
+import pyoxigraph
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.rdf.graphs import graphs
+from wbd.errors import BadInput
+from wbd.rdf.documents import (
+    N_QUADS,
+    N_TRIPLES,
+    RDF_XML,
+    TRIG,
+    TURTLE,
+    media_type_of,
+    read_document,
+)
+from wbd.rdf.graphs import dataset_of
+from wbd.rdf.labels import label_by_content
+from wbd.rdf.versions import read_pair
+
+RDF_NS = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+
+
+def rdfxml(inside: str, before: str = "") -> bytes:
+    """A document whose third line is *inside*."""
+    head = f'<?xml version="1.0"?>{before}\n<rdf:RDF xmlns:rdf="{RDF_NS}" xmlns:e="http://e.test/">\n'
+    return f"{head}{inside}\n</rdf:RDF>\n".encode()
+
+
+@settings(deadline=None, max_examples=40)
+@given(graphs)
+def test_canonical_lines_are_read_as_what_they_are(lines: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines).encode()
+    for media_type in (N_TRIPLES, TURTLE, N_QUADS, None):
+        assert set(read_document(text, media_type).lines()) == set(lines)
+    assert set(read_document(dataset_of(lines)).lines()) == set(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "media_type"),
+    [
+        ("Q42.ttl", b"", TURTLE),
+        ("q42.NT.gz", b"", N_TRIPLES),
+        ("dump.nq.bz2", b"", N_QUADS),
+        ("x.trig", b"", TRIG),
+        ("Q42.rdf", b"", RDF_XML),
+        ("x.owl", b"", RDF_XML),
+        ("-", b"@prefix a: <b:> .", TURTLE),
+        ("-", b"<http://a.test/s> <http://a.test/p> 1 .", TURTLE),
+        ("-", b"\xef\xbb\xbf  <?xml version='1.0'?>", RDF_XML),
+        ("noname", b"<rdf:RDF xmlns:rdf='x'>", RDF_XML),
+        ("noname", b"<!-- x --><rdf:RDF>", RDF_XML),
+    ],
+)
+def test_the_name_tells_the_media_type_and_else_the_first_bytes(name: str, data: bytes, media_type: str) -> None:
+    assert media_type_of(name, data) == media_type
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type", "place"),
+    [
+        (b"<a:s> <a:p> <a:o> .\n<a:s> oops", TURTLE, "line 2, column 7"),
+        (b"<a:s> <a:p> <a:o> .\n<a:s> oops .", N_TRIPLES, "line 2, column 7"),
+        (b"<a:s> <a:p> <a:o> .\n<a:s> <a:p> <a:b c> .", TURTLE, "line 2, column 13"),
+        (b'<a:s> <a:p> "\xff" .', N_TRIPLES, "line 1, column 14"),
+        (b'<a:s> <a:p> "\\uD800" .', TURTLE, "line 1, column 14"),
+        (b"<a:s> <a:p> <a:o>", TURTLE, "line 1, column 18"),
+        (rdfxml("<rdf:Description>"), RDF_XML, "line 4, column 3"),
+        (rdfxml("")[:-12], RDF_XML, "line 3, column 1"),
+        (rdfxml('<e:X rdf:about="http://a b/"/>'), RDF_XML, "line 3, column 30"),
+        (rdfxml('<e:X>\n<e:p rdf:nodeID="a b"/></e:X>'), RDF_XML, "line 4, column 23"),
+    ],
+)
+def test_a_fault_has_its_line_and_column(data: bytes, media_type: str, place: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_document(data, media_type)
+    assert caught.value.place == place
+
+
+@pytest.mark.parametrize("target", ["a:x>y", "a:x y", "a:x> .\n<b:s> <b:p> <b:o", 'a:x"y', "a:\x7f\\"])
+def test_an_iri_never_becomes_another_triple(target: str) -> None:
+    """Escapes can write into an IRI what would end it in a line."""
+    escaped = "".join(f"\\u{ord(c):04X}" if c in '> \n"\\' else c for c in target)
+    for text in (
+        f"<a:s> <a:p> <{escaped}> .",
+        f'<a:s> <a:p> "x"^^<{escaped}> .',
+        f'<a:s> <a:p> "x"@zh-classical, <{escaped}> .',
+    ):
+        with pytest.raises(BadInput):
+            read_document(text.encode(), TURTLE)
+
+
+def test_terms_of_a_lenient_parser_are_checked_too() -> None:
+    quads = pyoxigraph.parse(b"<a:s> <a:p> <a:x\\u003E\\u0020.> .", format=pyoxigraph.RdfFormat.TURTLE, lenient=True)
+    with pytest.raises(BadInput, match="which no IRI can"):
+        read_document(pyoxigraph.Dataset(quads))
+    with pytest.raises(BadInput, match="expected a triple or a quad, found int"):
+        read_document([1])  # type: ignore[list-item]
+
+
+def test_wikibases_language_tags_and_relative_iris_are_read() -> None:
+    found = read_document(b'<s> <a:p> "x"@zh-classical .', TURTLE)
+    assert found.lines() == ['<s> <a:p> "x"@zh-classical .']
+
+
+def test_a_byte_order_mark_is_no_content() -> None:
+    for media_type in (TURTLE, N_TRIPLES):
+        assert read_document(b"\xef\xbb\xbf<a:s> <a:p> <a:o> .", media_type).lines() == ["<a:s> <a:p> <a:o> ."]
+
+
+@pytest.mark.parametrize("data", [b"<a:s> <a:p> <<( <a:x> <a:y> _:z )>> .", b"<< <a:x> <a:y> <a:z> >> <a:q> 1 ."])
+def test_a_triple_as_a_term_is_refused(data: bytes) -> None:
+    with pytest.raises(BadInput, match=r"RDF 1\.2"):
+        read_document(data, TURTLE)
+    with pytest.raises(BadInput, match=r"RDF 1\.2"):
+        read_document(pyoxigraph.Dataset(pyoxigraph.parse(data, format=pyoxigraph.RdfFormat.TURTLE)))
+
+
+def test_what_looks_like_a_triple_as_a_term_in_a_literal_is_read() -> None:
+    assert len(read_document(b'<a:s> <a:p> " <<( <a:x>" .', TURTLE).lines()) == 1
+
+
+def test_named_graphs_are_the_fourth_term() -> None:
+    lines = ["<a:s> <a:p> _:o .", '<a:s> <a:p> "x y" <a:g> .', "<a:s> <a:p> _:o _:g ."]
+    assert read_document("\n".join(lines).encode(), N_QUADS).lines() == lines
+    assert read_document(b"<a:g> { <a:s> <a:p> 'x y' }", TRIG).lines() == lines[1:2]
+    assert set(read_document(dataset_of(lines)).lines()) == set(lines)
+
+
+def test_wikibases_rdfxml_is_read_though_its_labels_are_no_xml_names() -> None:
+    label = "16696d7ad1e9ae4903df6b9ddab8a877"
+    found = read_document(rdfxml(f'<e:X rdf:about="http://a.test/"><e:p rdf:nodeID="{label}"/></e:X>'))
+    assert f"<http://a.test/> <http://e.test/p> _:{label} ." in found.lines()
+
+
+def test_xml_entities_cannot_make_a_small_document_huge() -> None:
+    entities = '<!ENTITY a0 "aaaaaaaaaa">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    with pytest.raises(BadInput, match="amplification"):
+        read_document(rdfxml('<e:X rdf:about="http://a.test/"><e:p>&a9;</e:p></e:X>', f"<!DOCTYPE r [{entities}]>"))
+
+
+def test_names_of_xmls_fifth_edition_are_read() -> None:
+    assert (
+        '\u9fa6> "x"'
+        in read_document(rdfxml('<e:X rdf:about="http://a.test/"><e:\u9fa6>x</e:\u9fa6></e:X>')).lines()[1]
+    )
+
+
+def test_deep_xml_is_refused_with_its_place() -> None:
+    """The RDF parser needs quadratic time for it."""
+    deep = "<e:X><e:p>" * 100_000 + "</e:p></e:X>" * 100_000
+    with pytest.raises(BadInput, match="nested over 1000 deep") as caught:
+        read_document(rdfxml(deep))
+    assert caught.value.place == "line 3, column 4996"
+
+
+def test_a_term_that_the_parser_has_no_room_for_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="a term of over 16 MiB"):
+        read_document(b'<a:s> <a:p> "' + b"x" * (17 << 20) + b'" .')
+
+
+def test_an_external_xml_entity_is_not_fetched() -> None:
+    doctype = '<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
+    with pytest.raises(BadInput):
+        read_document(rdfxml('<e:X rdf:about="http://a.test/"><e:p>&a;</e:p></e:X>', doctype))
+
+
+def test_prefixes_cannot_make_a_small_document_huge() -> None:
+    data = b"@prefix a: <http://a.test/" + b"x" * 10_000 + b"> .\n" + b"a:s a:p a:o .\n" * 1000
+    with pytest.raises(BadInput, match="over 1000000 bytes as N-Triples"):
+        read_document(data, TURTLE, max_text_bytes=1_000_000)
+
+
+def test_prefixes_of_the_document_are_kept() -> None:
+    assert read_document(b"@prefix e: <http://e.test/> .\ne:s e:p e:o .", TURTLE).prefixes == {"e": "http://e.test/"}
+
+
+# Statements that end lines, and everything that can look like such an end or change what follows.
+PIECES = [
+    "e:s e:p e:o .\n",
+    'e:s e:p "a" ;\n  e:q "b", 5 .\n\n',
+    "e:s e:p [ e:q e:r ] .\n",
+    "e:s e:p [ e:q\n 1 ; # . \n e:r 2 ] .\n",
+    "_:a e:p _:b .\n",
+    "e:s e:p ( 1 _:a ) .\n",
+    'e:s e:p """a .\nb""" .\n',
+    "e:s e:p '''# .\n''' .\n",
+    "e:s e:p e:o . # e:x e:y e:z .\n",
+    "e:s e:p # .\n e:o .\n",
+    '# e:s e:p "a .\n',
+    "<http://e.test/#a> e:p <http://e.test/#b> .\n",
+    "e:s e:p \"# .\", '@prefix' .\n",
+    "@prefix e: <http://f.test/> .\n",
+    "@prefix e: <http://f.test/> . [] e:p 1 .\n",
+    "PREFIX e: <http://g.test/>\n",
+    "e:s e:p e:base . prefix e: <http://h.test/> e:s e:p e:o .\n",
+    "# x\nBase <http://i.test/>\n",
+    "<r> e:prefix 'base \"x' .\n",
+    "e:s e:p 1 . e:s e:p 2 .\n",
+    "e:s e:p e:o",
+    " .\n",
+    "\r\n",
+    "oops .\n",
+]
+
+
+@settings(deadline=None, max_examples=250)
+@given(st.lists(st.sampled_from(PIECES), max_size=5), st.data())
+def test_two_versions_are_read_together_as_one_by_one(pieces: list[str], data: st.DataObject) -> None:
+    other = list(pieces)
+    for _ in range(data.draw(st.integers(0, 2))):
+        other.insert(data.draw(st.integers(0, len(other))), data.draw(st.sampled_from(PIECES)))
+    if other and data.draw(st.booleans()):
+        del other[data.draw(st.integers(0, len(other) - 1))]
+    head = "@prefix e: <http://e.test/> .\n@base <http://b.test/> .\n"
+    sides = [f"{head}{''.join(each)}".encode() for each in (pieces, other)]
+    try:
+        expected = [label_by_content(read_document(side, TURTLE).lines()) for side in sides]
+    except BadInput as error:
+        with pytest.raises(BadInput) as caught:
+            read_pair(sides[0], sides[1], TURTLE)
+        assert (str(caught.value), caught.value.place) == (str(error), error.place)
+    else:
+        assert [label_by_content(side.lines()) for side in read_pair(sides[0], sides[1], TURTLE)] == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(graphs, graphs)
+def test_two_versions_in_ntriples_are_read_together_as_one_by_one(old: list[str], new: list[str]) -> None:
+    sides = ["\n".join(lines).encode() for lines in (old, [*old[::2], *new, "# end"])]
+    found = read_pair(sides[0], sides[1], N_TRIPLES)
+    assert [set(each.lines()) for each in found] == [set(read_document(side, N_TRIPLES).lines()) for side in sides]

@@ -1,0 +1,183 @@
+"""Files of entities and of RDF, told apart by what they are, for the commands that read both."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Final
+
+from wbd.errors import BadEntity, BadInput
+from wbd.rdf import context as contexts
+from wbd.rdf.context import FULL, Flavour, MappingContext
+from wbd.rdf.documents import N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE, media_type_of
+from wbd.rdf.mapping import FAULTS, map_entity
+from wbd.rdf.vocabulary import Vocabulary
+from wbd.rdf.wikidata import FORMATTER_URIS, UNITS
+from wbd.revisions.reader import read_entities
+from wbd.revisions.source import Source
+from wbd.settings import Settings
+
+JSON: Final = "application/json"
+# Two sides of this size and what is made of them fit into memory.
+MAX_FILE_BYTES: Final = 512 * 1024 * 1024
+
+KINDS: Final = {
+    "json": JSON,
+    "turtle": TURTLE,
+    "rdfxml": RDF_XML,
+    "ntriples": N_TRIPLES,
+    "nquads": N_QUADS,
+    "trig": TRIG,
+}
+_NAMES: Final = {media_type: name for name, media_type in KINDS.items()} | {JSON: "entity JSON"}
+
+FLAVOURS: Final[dict[str, Flavour]] = {
+    name.lower(): value for name, value in vars(contexts).items() if isinstance(value, Flavour)
+}
+"""Every flavour that the mapping knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RdfFile:
+    """A file in memory, uncompressed; *media_type* is None for one without content, which is of every kind."""
+
+    name: str
+    data: bytes
+    media_type: str | None
+
+    @property
+    def is_json(self) -> bool:
+        """Tell whether it holds entities."""
+        return self.media_type == JSON
+
+    @property
+    def kind(self) -> str:
+        """The kind for people."""
+        return _NAMES.get(self.media_type or "", "nothing")
+
+
+def add_kind_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what a file is."""
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        choices=KINDS,
+        metavar="KIND",
+        help=f"what the input is ({', '.join(KINDS)}); default: by the name, else by the first bytes",
+    )
+
+
+def read_file(path: str, kind: str | None) -> RdfFile:
+    """
+    Read a file, or standard input for "-"; gzip, bzip2 and zstd are recognised.
+
+    Raises:
+        BadInput: not readable, damaged, or over MAX_FILE_BYTES.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        with Source.open(path) as source:
+            for piece in source.chunks():
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_FILE_BYTES:
+                    raise BadInput(f"over {MAX_FILE_BYTES} bytes uncompressed; not read")
+    except BadInput as error:
+        raise error if str(error).startswith(path) else BadInput(str(error), shown_name(path)) from error
+    except OSError as error:
+        raise BadInput(f"not readable: {error.strerror}", shown_name(path)) from error
+    data = b"".join(pieces)
+    return RdfFile(shown_name(path), data, media_type(path, data, kind) if data.strip() else None)
+
+
+def shown_name(path: str) -> str:
+    """Return the name of a file for people."""
+    return "standard input" if path == "-" else path
+
+
+def media_type(path: str, data: bytes, kind: str | None) -> str:
+    """Tell what a file is."""
+    if kind is not None:
+        return KINDS[kind]
+    if named_json(path):
+        return JSON
+    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    named_rdf = media_type_of(path) != TURTLE or PurePath(path).suffix.lower() in (".ttl", ".turtle")
+    # Turtle can begin with a bracket too, but not with one before a brace.
+    if not named_rdf and start.removeprefix(b"[").lstrip().startswith(b"{"):
+        return JSON
+    return media_type_of(path, data)
+
+
+def named_json(path: str) -> bool:
+    """Tell whether a name says that the file holds JSON."""
+    return any(suffix.lower() in (".json", ".jsonl", ".ndjson") for suffix in PurePath(path).suffixes[-2:])
+
+
+def one_entity(file: RdfFile, entity_id: str | None = None) -> dict[str, Any] | None:
+    """
+    Return the one entity of a file, or the one that is asked for; None when the file is empty.
+
+    Raises:
+        BadInput: not JSON of entities, none, or several.
+    """
+    if file.media_type is None:
+        return None
+    found: dict[str, Any] | None = None
+    for entity in entities(file):
+        if entity_id is not None and entity.get("id", entity.get("entity")) != entity_id:
+            continue
+        if found is not None:
+            raise BadInput("holds several entities; name one: --entity ID", file.name)
+        found = entity
+        if entity_id is not None:
+            return found
+    if found is None:
+        raise BadInput(f"holds no entity {entity_id}" if entity_id else "holds no entity", file.name)
+    return found
+
+
+def entities(file: RdfFile) -> Iterator[dict[str, Any]]:
+    """
+    Yield the entities of a file.
+
+    Raises:
+        BadInput: something in it is no entity.
+    """
+    for line in read_entities(io.BytesIO(file.data), len(file.data) + 1):
+        if line.rejection is not None:
+            raise BadInput(str(line.rejection), f"{file.name}: line {line.number}")
+        assert line.entity is not None
+        if "redirect" in line.entity:
+            # As Wikibase stores it, which is what the mapping takes.
+            yield {"entity": line.entity.get("id"), "redirect": line.entity["redirect"]}
+        else:
+            yield line.entity
+
+
+def context_of(settings: Settings, flavour: str | None = None) -> MappingContext:
+    """Return how this wiki's entities are mapped; identifiers and units of Wikidata are known for Wikidata only."""
+    vocabulary = Vocabulary(entity_base=settings.wikibase_entity_base, data_base=settings.wikibase_data_base)
+    chosen = FLAVOURS[flavour] if flavour else FULL
+    if vocabulary.namespaces.wd != Vocabulary.wikidata().namespaces.wd:
+        return MappingContext(vocabulary=vocabulary, flavour=chosen)
+    return MappingContext(vocabulary=vocabulary, formatter_uris=FORMATTER_URIS, units=UNITS, flavour=chosen)
+
+
+def lines_of(entity: dict[str, Any], context: MappingContext, name: str) -> list[str]:
+    """
+    Map an entity that came from the file *name*.
+
+    Raises:
+        BadEntity: it breaks the data model.
+    """
+    try:
+        return map_entity(entity, context)
+    except BadEntity as error:
+        raise BadInput(str(error), name) from error
+    except FAULTS as error:
+        raise BadInput(f"{type(error).__name__}: {error}; entity set aside", name) from error

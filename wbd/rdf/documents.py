@@ -1,0 +1,281 @@
+"""RDF documents to canonical text: Turtle, RDF/XML, N-Triples, TriG, N-Quads, or terms that a parser made.
+
+The text has one line a triple, as canonical N-Triples; a triple of a named graph ends in the graph's name, as in
+N-Quads. Every line of the text is one triple of the document and nothing else: terms that would read as something else
+in a line are refused. Blank nodes keep the names of the document. Language tags are lower case afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import IO, Final, TypeAlias, cast
+from xml.parsers import expat
+
+import pyoxigraph
+from pyoxigraph import RdfFormat
+
+from wbd.errors import BadInput
+
+TURTLE: Final = "text/turtle"
+RDF_XML: Final = "application/rdf+xml"
+N_TRIPLES: Final = "application/n-triples"
+N_QUADS: Final = "application/n-quads"
+TRIG: Final = "application/trig"
+
+MEDIA_TYPES: Final[dict[str, RdfFormat]] = {
+    TURTLE: RdfFormat.TURTLE,
+    RDF_XML: RdfFormat.RDF_XML,
+    N_TRIPLES: RdfFormat.N_TRIPLES,
+    "text/plain": RdfFormat.N_TRIPLES,
+    N_QUADS: RdfFormat.N_QUADS,
+    TRIG: RdfFormat.TRIG,
+}
+
+_SUFFIXES: Final = {
+    ".ttl": TURTLE,
+    ".turtle": TURTLE,
+    ".nt": N_TRIPLES,
+    ".rdf": RDF_XML,
+    ".owl": RDF_XML,
+    ".xml": RDF_XML,
+    ".nq": N_QUADS,
+    ".trig": TRIG,
+}
+_COMPRESSED: Final = (".gz", ".bz2", ".zst")
+
+MAX_TEXT_BYTES: Final = 1 << 30
+"""Canonical text of one graph. Prefixes and XML entities can make a small document a large one."""
+
+UTF8_MARK: Final = b"\xef\xbb\xbf"
+_XML_START: Final = re.compile(rb"\s*<(\?xml|!DOCTYPE|!--|[A-Za-z_][\w.-]*:?[\w.-]*[\s>][^<]*xmlns)")
+# What an IRI cannot hold, RFC 3987; in a line it would end the term, or the line.
+_NOT_IRI: Final = re.compile(r"[\x00-\x20<>\"{}|^`\\]")
+_TRIPLE_TERM: Final = re.compile(rb"^(?:<[^>]*>|_:[^ ]+) <[^>]*> <<", re.MULTILINE)
+# Of a message of the parser, which names the place twice.
+_PLACE_IN_MESSAGE: Final = re.compile(r"^Parser error at line .*?: (?=\S)|^error while |(?<=.) \(line \d+\)$")
+# Wikibase writes labels of blank nodes that start with a digit, which is no XML name.
+_DIGIT_NODE_ID: Final = re.compile(rb"(rdf:nodeID\s*=\s*[\"'])(?=[0-9])")
+_INVALID_TOKEN: Final = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
+# The RDF parser takes quadratic time in depth; RDF written by programs is five or six deep.
+_MAX_XML_DEPTH: Final = 1000
+# RDF/XML is read by so many bytes at a time when the place of a fault is looked for.
+_WINDOW_BYTES: Final = 2048
+
+Terms: TypeAlias = Iterable[pyoxigraph.Triple] | Iterable[pyoxigraph.Quad]
+Source: TypeAlias = bytes | Terms
+"""A document, or the triples or quads of a pyoxigraph.Dataset, a parser or a store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    r"""
+    What was read.
+
+    text: canonical lines, each ended by \n, in the order of the document; one that comes twice is there twice.
+    prefixes: prefix -> namespace as the document has them.
+    """
+
+    text: bytes
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """Return the lines, each once."""
+        return list(dict.fromkeys(self.text.decode().split("\n")[:-1]))
+
+
+def media_type_of(name: str, data: bytes = b"") -> str:
+    """Tell the media type by the name of a file, through a suffix of compression, or else by the first bytes."""
+    path = PurePath(name)
+    if path.suffix.lower() in _COMPRESSED:
+        path = path.with_suffix("")
+    known = _SUFFIXES.get(path.suffix.lower())
+    if known is not None:
+        return known
+    # N-Triples is Turtle too.
+    return RDF_XML if _XML_START.match(data.removeprefix(UTF8_MARK)[:4096]) else TURTLE
+
+
+def read_document(source: Source, media_type: str | None = None, *, max_text_bytes: int = MAX_TEXT_BYTES) -> Document:
+    """
+    Read one graph or dataset.
+
+    Args:
+        source: a whole document, or its triples or quads as pyoxigraph has them.
+        media_type: of a document, with parameters or without; None to tell it by its first bytes.
+
+    Raises:
+        BadInput: an unknown media type, a document that is broken (its place is the line and column), a term that no
+            line can hold, a triple as a term (RDF 1.2), or more text than *max_text_bytes*.
+    """
+    if not isinstance(source, bytes):
+        return Document(_checked_text(source, max_text_bytes))
+    syntax = MEDIA_TYPES.get(syntax_name(source, media_type))
+    if syntax is None:
+        raise BadInput(f"no parser for {media_type!r}, known are {', '.join(sorted(MEDIA_TYPES))}; graph set aside")
+    data = source.removeprefix(UTF8_MARK)
+    if syntax == RdfFormat.RDF_XML:
+        _check_xml(data)
+        return _read_rdfxml(data, max_text_bytes)
+    return _read(data, syntax, max_text_bytes)
+
+
+def syntax_name(data: bytes, media_type: str | None) -> str:
+    """Return a media type without its parameters, or that which a document's first bytes tell."""
+    return (media_type or media_type_of("", data)).partition(";")[0].strip().lower()
+
+
+def _read(data: bytes, syntax: RdfFormat, max_text_bytes: int) -> Document:
+    parser = pyoxigraph.parse(data, format=syntax)
+    try:
+        # Quads of the default graph in N-Quads are N-Triples, and the parser's own need no detour through Python.
+        text = _serialize(parser, max_text_bytes)
+    except SyntaxError as strict:
+        # Wikibase writes language tags and IRIs that RFC 5646 and RFC 3987 do not allow.
+        parser = pyoxigraph.parse(data, format=syntax, lenient=True)
+        try:
+            text = _checked_text(parser, max_text_bytes)
+        except SyntaxError as error:
+            raise _broken(error, data, syntax) from error
+        except BadInput as error:
+            raise BadInput(str(error), _place(strict, data, syntax, lenient=False)) from error
+    if b" <<" in text and _TRIPLE_TERM.search(text):
+        raise _triple_term()
+    return Document(text, parser.prefixes)
+
+
+def _read_rdfxml(data: bytes, max_text_bytes: int) -> Document:
+    if not _DIGIT_NODE_ID.search(data):
+        return _read(data, RdfFormat.RDF_XML, max_text_bytes)
+    mark = b"digit-"
+    while mark in data:
+        mark = b"x" + mark
+    document = _read(_DIGIT_NODE_ID.sub(rb"\1" + mark, data), RdfFormat.RDF_XML, max_text_bytes)
+    return Document(document.text.replace(b"_:" + mark, b"_:"), document.prefixes)
+
+
+class _Text:
+    """Collects what is written, up to a limit."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.pieces: list[bytes] = []
+        self.room_bytes = max_bytes
+        self.max_bytes = max_bytes
+
+    def write(self, piece: bytes) -> int:
+        self.room_bytes -= len(piece)
+        if self.room_bytes < 0:
+            raise BadInput(f"graph of over {self.max_bytes} bytes as N-Triples; graph set aside")
+        self.pieces.append(piece)
+        return len(piece)
+
+    def flush(self) -> None:
+        """Everything is written already."""
+
+
+def _serialize(quads: Iterable[pyoxigraph.Quad], max_bytes: int) -> bytes:
+    text = _Text(max_bytes)
+    try:
+        pyoxigraph.serialize(quads, cast(IO[bytes], text), format=RdfFormat.N_QUADS)
+    except MemoryError as error:
+        if "buffer maximal size" not in str(error):
+            raise
+        # The parser bounds one token.
+        raise BadInput("a term of over 16 MiB; graph set aside") from error
+    return b"".join(text.pieces)
+
+
+def _checked_text(terms: Terms, max_bytes: int) -> bytes:
+    return _serialize(_checked(terms), max_bytes)
+
+
+def _checked(terms: Terms) -> Iterator[pyoxigraph.Quad]:
+    """Yield quads whose terms are written as what they are."""
+    for each in terms:
+        if isinstance(each, pyoxigraph.Triple):
+            each = pyoxigraph.Quad(*each)
+        elif not isinstance(each, pyoxigraph.Quad):
+            raise BadInput(f"expected a triple or a quad, found {type(each).__name__}; graph set aside")
+        for term in each:
+            if isinstance(term, pyoxigraph.Triple):
+                raise _triple_term()
+            if isinstance(term, pyoxigraph.Literal):
+                term = term.datatype
+            if isinstance(term, pyoxigraph.NamedNode) and (found := _NOT_IRI.search(term.value)):
+                raise BadInput(f"IRI {term.value[:80]!r} holds {found[0]!r}, which no IRI can; graph set aside")
+        yield each
+
+
+def _triple_term() -> BadInput:
+    return BadInput("a triple as a term (RDF 1.2), which wbd does not read; graph set aside")
+
+
+def _broken(error: SyntaxError, data: bytes, syntax: RdfFormat) -> BadInput:
+    message = _PLACE_IN_MESSAGE.sub("", str(error.msg))
+    return BadInput(f"{message}; graph set aside", _place(error, data, syntax))
+
+
+def _place(error: SyntaxError, data: bytes, syntax: RdfFormat, *, lenient: bool = True) -> str:
+    if error.lineno:
+        return f"line {error.lineno}, column {error.offset}"
+    return _place_in_xml(data, lenient) if syntax == RdfFormat.RDF_XML else ""
+
+
+def _check_xml(data: bytes) -> None:
+    """Refuse XML that is not well-formed, which the RDF parser overlooks at times, that entities make huge, or deep."""
+    parser = expat.ParserCreate()
+    depth = 0
+
+    def start(_name: str, _attributes: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MAX_XML_DEPTH:
+            place = f"line {parser.CurrentLineNumber}, column {parser.CurrentColumnNumber + 1}"
+            raise BadInput(f"XML nested over {_MAX_XML_DEPTH} deep; graph set aside", place)
+
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        if error.code == _INVALID_TOKEN and b"<!ENTITY" not in data:
+            # Names that XML allows since its fifth edition are none for expat; the RDF parser decides.
+            return
+        message = expat.ErrorString(error.code)
+        raise BadInput(f"{message}; graph set aside", f"line {error.lineno}, column {error.offset + 1}") from error
+
+
+class _Pieces:
+    """Gives a document in windows, from *start* on byte by byte, and knows what it gave."""
+
+    def __init__(self, data: bytes, start: int) -> None:
+        self.data = data
+        self.start = start
+        self.given = 0
+
+    def read(self, size: int = -1) -> bytes:
+        count = 1 if self.given >= self.start else min(_WINDOW_BYTES, self.start - self.given)
+        piece = self.data[self.given : self.given + count]
+        self.given += len(piece)
+        return piece
+
+
+def _place_in_xml(data: bytes, lenient: bool) -> str:
+    """Return where the RDF parser stops in well-formed XML; it does not say."""
+    start = len(data)
+    for _ in range(2):
+        pieces = _Pieces(data, start)
+        try:
+            for _ in pyoxigraph.parse(cast(IO[bytes], pieces), format=RdfFormat.RDF_XML, lenient=lenient):
+                pass
+            return ""
+        except SyntaxError:
+            start = max(0, pieces.given - _WINDOW_BYTES)
+    stop = pieces.given
+    line, column = data.count(b"\n", 0, stop) + 1, stop - data.rfind(b"\n", 0, stop) - 1
+    return f"line {line}, column {column}"
