@@ -5,12 +5,14 @@ DUMP ?=
 ENTITIES ?= 500
 KILLS ?= 200
 SEED ?=
-BENCHES := pipeline setdiff ids
+FUZZ_S ?= 60
+FUZZ ?=
+BENCHES := pipeline setdiff ids diff
 NATIVE := $(shell find wbd -name '*.[ch]')
 SANITIZED := build/sanitized
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test native-sanitize chaos-ids check format bench bench-ids engines clean
+.PHONY: demo up down test native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -35,6 +37,9 @@ native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built 
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WBD_NATIVE_DIR=$(SANITIZED) $(PY) -m pytest tests/native
 
+fuzz: $(VENV)/.fuzz  ## FUZZ_S seconds of each target, or of those that FUZZ names; fails and names the input on a crash
+	$(PY) -m tests.fuzz.run $(FUZZ) --seconds $(FUZZ_S) $(if $(SEED),--seed $(SEED))
+
 chaos-ids: $(VENV)/.installed engines  ## kill workers, takers and MariaDB KILLS times; no id twice, losses counted
 	$(PY) -m tests.chaos.ids --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
@@ -56,6 +61,9 @@ bench-ids: $(VENV)/.installed  ## ids a second, beside rivals; writes the figure
 	scripts/install-packages.sh
 	$(PY) -m bench.ids
 
+bench-diff: $(VENV)/.installed engines  ## from snapshots to events, beside rivals; writes the figures of README.md
+	$(PY) -m bench.diff
+
 engines: $(VENV)/.installed
 	scripts/install-packages.sh
 	$(PY) -m wbd.stack.fetch
@@ -64,6 +72,11 @@ $(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
 	scripts/install-packages.sh python
 	test -x $(PY) || python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+# Apart from .installed, because this Atheris has no wheel for Python 3.12 and above.
+$(VENV)/.fuzz: $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
 	touch $@
 
 clean:

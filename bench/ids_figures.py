@@ -8,24 +8,20 @@ repeated. bench.ids does the same after a run.
 
 from __future__ import annotations
 
-import math
-import re
 import sys
-from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import escape
+from typing import Any, Literal
 
-import orjson
+from bench.figures import README, ROOT, Bar, Section, aim_rows, bars, columns, short, table
 
-from bench.machine import RESULTS
+SECTION = Section("ids")
+PICTURE = SECTION.picture
+BEGIN, END = SECTION.begin, SECTION.end
+section, replaced, recorded = SECTION.section, SECTION.replaced, SECTION.recorded
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-PICTURE = ROOT / "docs" / "ids.svg"
-BEGIN, END = "<!-- ids figures: begin -->", "<!-- ids figures: end -->"
+__all__ = ["BEGIN", "END", "PICTURE", "README", "aims", "markdown", "plain", "recorded", "replaced", "section", "short"]
 
 # What the picture shows, with words that fit into it.
-_BARS = {
+_BARS: dict[str, tuple[str, Literal["ours", "theirs"]]] = {
     "next": ("shared memory", "ours"),
     "processes_2": ("shared memory, 2 processes", "ours"),
     "take_1000": ("shared memory, blocks of 1000", "ours"),
@@ -34,7 +30,6 @@ _BARS = {
     "redis_py_100": ("redis-py, pipelines of 100", "theirs"),
     "mariadb": ("MariaDB update an id", "theirs"),
 }
-_WIDTH, _LEFT, _RIGHT, _ROW, _TOP, _FOOT = 720, 220, 90, 26, 40, 34
 
 
 def aims(result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -57,35 +52,27 @@ def aims(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"aim": aim, "reached": reached, "met": met} for aim, reached, met in found]
 
 
-def short(value: float) -> str:
-    """Return a rate with three digits that count."""
-    for size, letter in ((1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:.{max(0, 2 - int(math.log10(value / size)))}f}{letter}"
-    return f"{value:.0f}"
-
-
 def markdown(result: dict[str, Any]) -> str:
     """Return the section of README.md, without its markers."""
     lines = [f"![Ids a second, on a logarithmic scale]({PICTURE.relative_to(ROOT)})", ""]
-    lines += _table(["", "ids/s", "min to max", "times redis-py"], _rates(result))
+    lines += table(["", "ids/s", "min to max", "times redis-py"], _rates(result))
     lines += ["", f"`{result['redis_benchmark']['command']}`, requests/s:", ""]
-    lines += _table(["pipeline", "wbd", "redis-server", "wbd / redis-server", "min to max"], _pipelines(result))
+    lines += table(["pipeline", "wbd", "redis-server", "wbd / redis-server", "min to max"], _pipelines(result))
     for sentence in sentences(result):
         lines += ["", sentence]
     lines.append("")
-    lines += _table(["aimed at", "reached", ""], [[*_aim(one)] for one in aims(result)])
+    lines += table(["aimed at", "reached", ""], aim_rows(aims(result)))
     return "\n".join([*lines, "", provenance(result)])
 
 
 def plain(result: dict[str, Any]) -> str:
     """Return the same for a terminal."""
     parts = [
-        _columns(["ids a second", "median", "min to max", "times redis-py"], _rates(result)),
+        columns(["ids a second", "median", "min to max", "times redis-py"], _rates(result)),
         result["redis_benchmark"]["command"],
-        _columns(["pipeline", "wbd", "redis-server", "ratio", "min to max"], _pipelines(result)),
+        columns(["pipeline", "wbd", "redis-server", "ratio", "min to max"], _pipelines(result)),
         "\n\n".join(sentences(result)),
-        _columns(["aimed at", "reached", ""], [[*_aim(one)] for one in aims(result)]),
+        columns(["aimed at", "reached", ""], aim_rows(aims(result))),
         provenance(result),
     ]
     return "\n\n".join(parts) + "\n"
@@ -107,10 +94,6 @@ def _pipelines(result: dict[str, Any]) -> list[list[str]]:
         rates = [short(row[name]["median"]) for name in ("wbd_per_s", "redis_per_s")]
         found.append([pipeline, *rates, f"{ratio['median']:.2f}", f"{ratio['min']:.2f} to {ratio['max']:.2f}"])
     return found
-
-
-def _aim(one: dict[str, Any]) -> tuple[str, str, str]:
-    return one["aim"], one["reached"], "yes" if one["met"] else "**no**"
 
 
 def sentences(result: dict[str, Any]) -> list[str]:
@@ -148,89 +131,16 @@ def provenance(result: dict[str, Any]) -> str:
     )
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return ["| " + " | ".join(cells) + " |" for cells in [head, rule, *rows]]
-
-
-def _columns(head: list[str], rows: list[list[str]]) -> str:
-    rows = [[re.sub("[`*]", "", cell) for cell in row] for row in rows]
-    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in [head, *rows]
-    )
-
-
 def svg(result: dict[str, Any]) -> str:
-    """Return bars on a logarithmic scale; it has its own background, so that it can be read on any page."""
+    """Return the picture."""
     rates = result["rates"]
-    values = {key: rates[key]["ids_per_s"]["median"] for key in _BARS}
-    low = math.floor(math.log10(min(values.values())))
-    high = math.ceil(math.log10(max(values.values())))
-    height = _TOP + _ROW * len(_BARS) + _FOOT
-
-    def across(value: float) -> float:
-        return round(_LEFT + (math.log10(value) - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT), 1)
-
-    bottom = height - _FOOT
-    # Colours stand at the elements, for renderers that read no style sheet; the dark ones of a browser go before them.
-    ink, colours = 'fill="#1f2328"', {"ours": "#0969da", "theirs": "#818b98"}
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-        'role="img" aria-label="ids a second, on a logarithmic scale" font-family="system-ui, sans-serif" '
-        'font-size="13">',
-        "<style>@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.page{fill:#0d1117;stroke:#3d444d}"
-        ".line{stroke:#3d444d}.ours{fill:#4493f8}.theirs{fill:#7d8590}}</style>",
-        f'<rect class="page" x="0.5" y="0.5" width="{_WIDTH - 1}" height="{height - 1}" rx="6" fill="#ffffff" '
-        'stroke="#d1d9e0"/>',
-        f'<text x="14" y="24" {ink}>Ids a second (logarithmic; blue is wbd)</text>',
-    ]
-    for power in range(low, high + 1):
-        x, said = across(10**power), short(10**power)
-        lines.append(f'<line class="line" x1="{x}" x2="{x}" y1="{_TOP - 4}" y2="{bottom}" stroke="#d1d9e0"/>')
-        lines.append(f'<text x="{x}" y="{bottom + 18}" font-size="11" text-anchor="middle" {ink}>{said}</text>')
-    for place, (key, (label, side)) in enumerate(_BARS.items()):
-        y, end = _TOP + _ROW * place, across(values[key])
-        bar = f'x="{_LEFT}" y="{y + 3}" width="{end - _LEFT:.1f}" height="16" rx="2" fill="{colours[side]}"'
-        lines.append(f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end" {ink}>{escape(label)}</text>')
-        lines.append(f'<rect class="{side}" {bar}/>')
-        lines.append(f'<text x="{end + 6}" y="{y + 15}" {ink}>{short(values[key])}</text>')
-    return "\n".join([*lines, "</svg>", ""])
-
-
-def section(readme: str) -> str:
-    """Return what stands between the markers. Raises ValueError when they are not there once each, in order."""
-    _, _, rest = _parts(readme)
-    return rest
-
-
-def replaced(readme: str, text: str) -> str:
-    """Return *readme* with *text* between the markers. Raises as section()."""
-    before, after, _ = _parts(readme)
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
-
-
-def _parts(readme: str) -> tuple[str, str, str]:
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        raise ValueError(f"{BEGIN} and {END} have to be there once each, in this order")
-    before, _, rest = readme.partition(BEGIN)
-    inside, _, after = rest.partition(END)
-    return before, after, inside.strip("\n")
-
-
-def recorded() -> dict[str, Any]:
-    """Return bench/results/ids.json."""
-    found: dict[str, Any] = orjson.loads((RESULTS / "ids.json").read_bytes())
-    return found
+    rows = [Bar(label, side, rates[key]["ids_per_s"]["median"]) for key, (label, side) in _BARS.items()]
+    return bars("Ids a second (logarithmic; blue is wbd)", "ids a second, on a logarithmic scale", rows, short)
 
 
 def write(result: dict[str, Any]) -> None:
     """Write the section of README.md and the picture."""
-    README.write_text(replaced(README.read_text(), markdown(result)))
-    PICTURE.write_text(svg(result))
+    SECTION.write(markdown(result), svg(result))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from wbd.commands import config, demo, group, ids, importing, rdf
+from wbd.commands import config, demo, diff_worker, group, ids, importing, rdf
 from wbd.errors import ConfigError, WbdError
 from wbd.runtime.group import WORKERS, worker_spec
 from wbd.runtime.process import run_worker
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_arguments(commands)
     ids.add_arguments(commands)
     rdf.add_arguments(commands)
+    diff_worker.add_arguments(commands)
     config.add_arguments(commands)
     demo.add_arguments(commands)
     worker = commands.add_parser(

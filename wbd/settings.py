@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     wikibase_data_base: Iri = Field(
         "https://www.wikidata.org/wiki/Special:EntityData/", description="IRI before the id of an entity's document"
     )
+    wikibase_rdf_config: Path | None = Field(
+        None, description="JSON file of sites, properties, units and foreign repositories; docs/rdf-config.md"
+    )
 
     # Ids
     ids_socket: Path | None = Field(None, description="Unix socket of the id server; run/ids.sock when absent")
@@ -161,6 +164,21 @@ class Settings(BaseSettings):
         120.0, description="window that is read again, longer than any transaction of a writer"
     )
     entity_diff_sweep_interval_s: Seconds = Field(3600.0, description="seconds between sweeps over every head")
+    entity_diff_event_format: Literal["entity_diff", "rdf_change"] = Field(
+        "entity_diff", description="fields of the events: wbd's, or Wikimedia's rdf_change 2.0.0"
+    )
+    entity_diff_rdf_format: Literal["turtle", "rdfxml", "ntriples"] = Field(
+        "turtle", description="format of the triples in events"
+    )
+    entity_diff_flavour: Literal["full", "truthy", "updater"] = Field(
+        "full", description="how much of an entity events carry; updater: what Wikidata's query service loads"
+    )
+    entity_diff_processes: int = Field(
+        1, ge=1, le=256, description="processes that compute diffs; with 1 the worker does it itself"
+    )
+    entity_diff_missing_after_s: Seconds = Field(
+        3600.0, description="how old a revision is when its missing snapshot is waited for no longer"
+    )
 
     # Import
     import_max_line_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="a longer line is rejected")

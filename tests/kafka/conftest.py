@@ -14,7 +14,9 @@ from wbd.engines.kafka import EventProducer, Topics, read_topic
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.events.entity_diff import EntityDiff
-from wbd.rdf.context import MappingContext
+from wbd.rdf.context import FLAVOURS
+from wbd.revisions.deletion import delete_entity
+from wbd.revisions.rdf_context import mapping_context
 from wbd.revisions.snapshot import check_entity
 from wbd.revisions.store import RevisionStore, WriteResult
 from wbd.runtime import logs
@@ -50,9 +52,21 @@ class Wiki:
             Database(settings.database_address(), max_connections=2),
             open_store(settings.objects_address(), settings.s3_revisions_bucket),
             EventProducer(settings.brokers(), delivery_timeout_s=3.0),
-            MappingContext(),
+            mapping_context(settings, FLAVOURS[settings.entity_diff_flavour]),
             settings,
         )
+
+    def delete(self, entity_id: str) -> None:
+        """Delete an entity, as the API would."""
+        assert delete_entity(self.db, entity_id, change_topic=self.settings.kafka_entitychange_json_topic)
+
+    def drop_snapshot(self, entity_id: str, revision_id: int) -> tuple[str, bytes]:
+        """Take a snapshot away; return its key and its bytes."""
+        revision = self.store.revision(entity_id, revision_id)
+        assert revision is not None
+        data = self.store.snapshot(revision)
+        self.objects.delete(revision.snapshot_key)
+        return revision.snapshot_key, data
 
     def change_worker(self) -> EntityChangeWorker:
         """Make a worker that publishes the outbox."""

@@ -14,6 +14,7 @@ import pytest
 from tests.kafka.conftest import Wiki, run_of, until_idle
 from wbd.engines.kafka import MAX_MESSAGE_BYTES
 from wbd.errors import BrokerUnavailable
+from wbd.revisions import chain_reader
 from wbd.revisions.store import shard_of
 from wbd.stack.kafka import KafkaBroker
 from wbd.workers import entity_diff
@@ -98,19 +99,14 @@ def test_a_broker_outage_longer_than_the_overlap_loses_nothing(wiki: Wiki, kafka
     assert sorted(pairs(wiki)) == [("Q1", 1, None), ("Q2", 1, None), ("Q3", 1, None)]
 
 
-def test_what_a_stopped_process_left_of_its_batch_is_the_next_ones(wiki: Wiki) -> None:
+def test_what_a_stopped_process_left_of_its_batch_is_the_next_ones(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = backlog(wiki, entities=4, revisions=1)
     worker, run = started(wiki)
-    plan = worker._plan
-
-    def plan_one(*args: Any) -> Any:
-        run.ask_to_stop()
-        return plan(*args)
-
-    worker._plan = plan_one
-    worker.step(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(entity_diff, "_PLAN_S", 0.0)
+        worker.step(run)
     worker.stop()
-    assert len(wiki.diffs()) <= 1
+    assert len(wiki.diffs()) == 1
     worker, run = started(wiki, "w2")
     until_idle(worker, run)
     worker.stop()
@@ -128,12 +124,12 @@ def test_a_head_held_back_is_tried_again_when_it_is_due_however_long_ago_it_move
     wiki.write(item(2))
     until_idle(worker, run)
     for expected_failures in (2, 3):
-        worker._held_back["Q1"].retry_at_mono_s = 0.0
+        worker._reader.held_back["Q1"].retry_at_mono_s = 0.0
         until_idle(worker, run)
         assert worker.step(run) > 0.05, "a worker with nothing to do waits for the next try"
         assert worker.health()["held_back"][0]["failures"] == expected_failures
     wiki.objects.put(revision.snapshot_key, snapshot)
-    worker._held_back["Q1"].retry_at_mono_s = 0.0
+    worker._reader.held_back["Q1"].retry_at_mono_s = 0.0
     until_idle(worker, run)
     assert worker.health()["held_back"] == []
     worker.stop()
@@ -184,7 +180,7 @@ def test_an_entity_whose_published_revision_lost_its_row_is_held_back(wiki: Wiki
 def test_entities_held_back_beyond_the_bound_are_found_again_by_the_sweep(
     wiki: Wiki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entity_diff, "_MAX_HELD_BACK", 2)
+    monkeypatch.setattr(chain_reader, "MAX_HELD_BACK", 2)
     keys = {}
     for number in range(1, 6):
         revision = wiki.store.revision(f"Q{number}", wiki.write(item(number)).revision_id)
@@ -195,7 +191,7 @@ def test_entities_held_back_beyond_the_bound_are_found_again_by_the_sweep(
     until_idle(worker, run)
     assert len(worker.health()["held_back"]) == 2
     wiki.objects.put_many(list(keys.items()))
-    for held in worker._held_back.values():
+    for held in worker._reader.held_back.values():
         held.retry_at_mono_s = 0.0
     worker._sweep_at_mono_s = 0.0
     until_idle(worker, run)

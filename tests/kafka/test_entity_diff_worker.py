@@ -12,8 +12,8 @@ from tests.kafka.conftest import Wiki, run_of, until_idle
 from wbd.demo.entities import EntityGenerator
 from wbd.engines.mysql import Transaction
 from wbd.errors import BrokerUnavailable, LeaseLost
-from wbd.rdf.context import MappingContext
 from wbd.rdf.mapping import map_entity
+from wbd.revisions.rdf_context import mapping_context
 from wbd.revisions.store import shard_of
 from wbd.stack.kafka import KafkaBroker
 
@@ -172,17 +172,17 @@ def test_a_process_whose_lease_ran_out_publishes_nothing(wiki: Wiki) -> None:
     def lost(*_: object) -> None:
         worker._leases._valid_until_mono_s = 0.0
 
-    read = worker._read
+    read = worker._reader.chains
 
-    def read_slowly(revisions: Any) -> Any:
+    def read_slowly(*args: Any) -> Any:
         lost()
-        return read(revisions)
+        return read(*args)
 
-    worker._read = read_slowly
+    worker._reader.chains = read_slowly
     with pytest.raises(LeaseLost):
         worker.step(run)
     assert wiki.diffs() == []
-    worker._read = read
+    worker._reader.chains = read
     until_idle(worker, run)
     assert pairs(wiki.diffs()) == [("Q1", 1, None)]
     worker.stop()
@@ -202,7 +202,7 @@ def test_a_missing_snapshot_holds_its_entity_back_and_no_other(wiki: Wiki) -> No
     assert held["entity_id"] == "Q1"
     assert revision.snapshot_key in held["reason"]
     wiki.objects.put(revision.snapshot_key, snapshot)
-    for waiting in worker._held_back.values():
+    for waiting in worker._reader.held_back.values():
         waiting.retry_at_mono_s = 0.0
     until_idle(worker, run)
     assert ("Q1", 1, None) in pairs(wiki.diffs())
@@ -283,7 +283,7 @@ def test_applying_all_events_gives_the_triples_of_the_head(wiki: Wiki) -> None:
         assert removed <= graph, f"{event.entity_id} r{event.revision_id} removes what is not there"
         assert not added & graph, f"{event.entity_id} r{event.revision_id} adds what is there"
         graphs[event.entity_id] = (graph - removed) | added
-    context = MappingContext()
+    context = mapping_context(wiki.settings)
     for entity_id, head in heads.items():
         lines = "\n".join(map_entity(head, context))
         expected = {str(quad.triple) for quad in ox.parse(lines.encode(), ox.RdfFormat.N_TRIPLES)}

@@ -26,7 +26,7 @@ from wbd.demo.replay import Replay
 from wbd.demo.takers import Takers
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.rdf.context import MappingContext
+from wbd.revisions.rdf_context import mapping_context
 from wbd.runtime.group import WORKERS
 from wbd.settings import Settings, environment_with, load
 from wbd.stack.control import Supervisor
@@ -132,7 +132,7 @@ def check_everything_came_through(group: Group, replay: Replay) -> None:
         assert replay.wait_for(expected, stalled_s=60) == set()
         assert replay.trouble is None
         assert replay.result.out_of_order == []
-        assert replay.differing(db, objects, MappingContext()) == []
+        assert replay.differing(db, objects, mapping_context(settings)) == []
         until(lambda: db.query("SELECT COUNT(*) FROM event_outbox") == [(0,)], "the outbox to empty")
     finally:
         db.close()

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,51 @@ def test_text_of_an_entity_cannot_steer_the_terminal(capsys: Captured) -> None:
     assert "\x9b" not in out and "\u202e" not in out
 
 
+def test_names_of_files_cannot_steer_the_terminal(capsys: Captured) -> None:
+    two_revisions()
+    odd = os.fsdecode(b"\xff\x1b[31m\n.json")
+    Path(odd).write_bytes(Path("a.json").read_bytes())
+    assert main(["diff", odd, "b.json"]) == 1
+    assert "--- \ufffd\\u001B[31m\\u000A.json\n+++ b.json\n" in capsys.readouterr().out
+    assert main(["diff", "--json", odd, "b.json"]) == 1
+    assert json.loads(capsys.readouterr().out)["old"] == "\ufffd\x1b[31m\n.json"
+
+
+def run_into(stdout: int, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "wbd", *words],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_has_seen_enough_changes_no_exit_code(options: list[str]) -> None:
+    two_revisions()
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run_into(writer, "diff", *options, "a.json", "b.json")
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_that_finds_no_room_is_trouble() -> None:
+    two_revisions()
+    with Path("/dev/full").open("wb") as full:
+        done = run_into(full.fileno(), "diff", "a.json", "b.json")
+    assert done.returncode == 2
+    assert done.stderr == b"wbd: standard output: No space left on device; the rest is not written\n"
+
+
+def test_output_is_utf_8_whatever_the_locale() -> None:
+    write("item.json", {**item(), "labels": {"en": {"language": "en", "value": "\u017e"}}})
+    done = run_into(subprocess.PIPE, "rdf", "item.json", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and '"\u017e"@en'.encode() in done.stdout
+
+
 def test_one_side_can_be_standard_input_and_compressed(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     two_revisions()
     Path("b.json.gz").write_bytes(gzip.compress(Path("b.json").read_bytes()))
@@ -238,6 +284,8 @@ def test_one_side_can_be_standard_input_and_compressed(capsys: Captured, monkeyp
         ("item.json", "bad.json", "bad.json: claims.P1[0].mainsnak: expected an object, found 5"),
         ("x.ttl", "broken.ttl", "broken.ttl: line 2, column 13: oops is not a valid RDF object"),
         ("broken.ttl", "x.ttl", "broken.ttl: line 2, column 13: oops is not a valid RDF object"),
+        ("open.ttl", "x.ttl", "open.ttl: line 2, column 13: Unexpected end of file; graph set aside"),
+        ("x.ttl", "x.bin", "x.bin: is no text: it holds NUL bytes; not read"),
         ("x.ttl", "x.zip", "x.zip: format not read: zip"),
         ("x.ttl", ".", ".: is a folder"),
     ],
@@ -250,11 +298,21 @@ def test_trouble_is_2_and_says_where(old: str, new: str, said: str, capsys: Capt
     write("bad.json", {**item(), "claims": {"P1": [{"id": "Q1$a", "mainsnak": 5}]}})
     write("x.ttl", "<a:s> <a:p> <a:o> .\n")
     write("broken.ttl", "<a:s> <a:p> <a:o> .\n<a:s> <a:p> oops .\n")
+    write("open.ttl", '<a:s> <a:p> <a:o> .\n<a:s> <a:p> "o .\n\n')
+    Path("x.bin").write_bytes(bytes(range(256)))
     write("x.rdf", '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>')
     write("x.zip", "PK\x03\x04")
     assert main(["diff", old, new]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("wbd: ") and said in err
+
+
+def test_graphs_too_hard_to_compare_are_named(capsys: Captured) -> None:
+    # Tree after tree whose branches are all alike.
+    write("hard.nt", "\n".join(f"_:n{n} <a:p> _:n{2 * n + k} ." for n in range(1, 2**13) for k in (0, 1)))
+    write("x.nt", "<a:s> <a:p> <a:o> .\n")
+    assert main(["diff", "hard.nt", "x.nt"]) == 2
+    assert "hard.nt, x.nt: labelling of 16382 triples with blank nodes stopped after" in capsys.readouterr().err
 
 
 def test_an_entity_is_picked_out_of_several(capsys: Captured) -> None:
@@ -388,7 +446,7 @@ def test_canonicalize_refuses_what_is_too_hard_and_what_is_no_rdf(capsys: Captur
     write("item.json", item())
     write("empty", "")
     assert main(["canonicalize", "clique.nt"]) == 2
-    assert "canonicalization of 15 blank nodes stopped after" in capsys.readouterr().err
+    assert "clique.nt: canonicalization of 15 blank nodes stopped after" in capsys.readouterr().err
     assert main(["canonicalize", "item.json"]) == 2
     assert "wbd rdf FILE | wbd canonicalize -" in capsys.readouterr().err
     assert main(["canonicalize", "empty"]) == 0

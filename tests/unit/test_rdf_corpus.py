@@ -13,10 +13,11 @@ from typing import Any
 import pyoxigraph
 import pytest
 
+from tests.unit.rdf.munger import munged
 from wbd.rdf.diff import diff_entities
 from wbd.rdf.formats import to_rdfxml, to_turtle
 from wbd.rdf.labels import label_by_content
-from wbd.rdf.mapping import Flavour, MappingContext, map_entity
+from wbd.rdf.mapping import UPDATER, Flavour, MappingContext, map_entity
 from wbd.rdf.stubs import map_with_stubs
 from wbd.rdf.vocabulary import Site, Vocabulary
 from wbd.rdf.wikidata import FORMATTER_URIS, UNITS
@@ -93,6 +94,18 @@ def test_with_stubs_it_is_the_whole_export(name: str) -> None:
     context = MappingContext(datatypes=datatypes, formatter_uris=patterns, units=UNITS)
     lines = map_with_stubs(entity, context, others.get, redirects)
     assert parsed("\n".join(lines).encode(), NT) == theirs
+
+
+@pytest.mark.parametrize("name", ["L42", "Q17633526", "Q42", "Q51605722"])
+def test_the_updater_flavour_is_wikidatas_export_rewritten(name: str) -> None:
+    entity = load(f"wikidata/json/{name}.json")["entities"][name]
+    theirs = parsed((CORPUS / f"wikidata/ttl/{name}.ttl").read_bytes(), TTL)
+    patterns = {**FORMATTER_URIS, **formatter_uris(entity, theirs)}
+    context = MappingContext(formatter_uris=patterns, units=UNITS)
+    own = parsed("\n".join(map_entity(entity, context)).encode(), NT) & theirs
+    context = MappingContext(formatter_uris=patterns, units=UNITS, flavour=UPDATER)
+    mine = parsed("\n".join(map_entity(entity, context)).encode(), NT)
+    assert mine == munged(own, name, context.vocabulary)
 
 
 def cases() -> Iterator[dict[str, Any]]:

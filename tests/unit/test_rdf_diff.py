@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 from typing import Any
 
@@ -13,16 +14,16 @@ from tests.unit.rdf.entities import KILOMETRE, METRE, items, revisions
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadEntity
 from wbd.rdf.diff import RdfDiff, apply, diff_entities, diff_lines
-from wbd.rdf.mapping import MappingContext, map_entity
+from wbd.rdf.mapping import FULL, TRUTHY, UPDATER, MappingContext, map_entity
 
 CONTEXT = MappingContext(
     formatter_uris={"P7": "http://ids.test/$1"}, units={METRE: ("1", METRE), KILOMETRE: ("1000", METRE)}
 )
 
 
-def whole(old: dict[str, Any], new: dict[str, Any]) -> RdfDiff:
+def whole(old: dict[str, Any], new: dict[str, Any], context: MappingContext = CONTEXT) -> RdfDiff:
     """The diff of both mappings as sets, shared nodes included."""
-    return diff_lines(map_entity(old, CONTEXT), map_entity(new, CONTEXT), CONTEXT.vocabulary)
+    return diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
 
 
 @settings(deadline=None, max_examples=50)
@@ -39,8 +40,10 @@ def test_applying_a_diff_gives_the_other_side(old: list[str], new: list[str]) ->
 @given(revisions())
 def test_the_diff_by_parts_is_the_diff_of_whole_mappings(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
     old, new = sides
-    assert diff_entities(old, new, CONTEXT) == whole(old, new)
-    assert diff_entities(new, old, CONTEXT) == whole(new, old)
+    for flavour in (FULL, TRUTHY, UPDATER):
+        context = dataclasses.replace(CONTEXT, flavour=flavour)
+        assert diff_entities(old, new, context) == whole(old, new, context)
+        assert diff_entities(new, old, context) == whole(new, old, context)
 
 
 @settings(deadline=None, max_examples=20)

@@ -184,6 +184,46 @@ def test_a_lexeme_has_forms_and_senses() -> None:
     assert "<http://purl.org/dc/terms/language>" in text and "#identifiers" not in text
 
 
+def test_media_have_captions_and_statements_under_their_own_name() -> None:
+    media = {
+        "type": "mediainfo",
+        "id": "M1",
+        "labels": {"en": {"language": "en", "value": "a cat"}},
+        "descriptions": [],
+        "statements": {"P2": [statement("P2", datavalue("string", "x"), "string")]},
+    }
+    text = "\n".join(map_entity(media, CONTEXT))
+    for part in (
+        "ontology#Mediainfo>",
+        "<http://schema.org/MediaObject>",
+        '<http://schema.org/caption> "a cat"@en',
+        'rdf-schema#label> "a cat"@en',
+        'prop/direct/P2> "x"',
+        'ontology#statements> "1"',
+    ):
+        assert part in text
+    assert "prefLabel" not in text and "#sitelinks>" not in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datavalue("wikibase-entityid", {"entity-type": "entity-schema", "id": "E10"}),
+        datavalue("string", "E10"),
+    ],
+    ids=["entity id", "string"],
+)
+def test_an_entity_schema_is_an_iri_however_its_snak_names_it(value: dict[str, Any]) -> None:
+    entity = item(claims={"P12": [statement("P12", value, "entity-schema")]})
+    assert f"<{WD}Q1> <http://www.wikidata.org/prop/direct/P12> <{WD}E10> ." in map_entity(entity, CONTEXT)
+
+
+def test_a_name_that_is_no_entity_schema_stays_text() -> None:
+    entity = item(claims={"P12": [statement("P12", datavalue("string", "E10 > x"), "entity-schema")]})
+    text = "\n".join(map_entity(entity, CONTEXT))
+    assert 'prop/direct/P12> "E10 > x" .' in text
+
+
 def broken(path: list[Any], value: Any) -> dict[str, Any]:
     """A sound item with one value put in, or taken out where it is the marker KeyError."""
     quantity = datavalue("quantity", {"amount": "+1", "unit": "1"})

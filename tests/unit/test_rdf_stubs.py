@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import pyoxigraph
+import pytest
 from hypothesis import given, settings
 
 from tests.unit.rdf.entities import items
@@ -13,7 +15,7 @@ from wbd.rdf.definitions import datatype_iri
 from wbd.rdf.mapping import MappingContext, map_entity
 from wbd.rdf.stubs import entity_type, map_with_stubs, mentioned
 from wbd.rdf.vocabulary import Namespaces, Vocabulary
-from wbd.rdf.wikidata import UNITS, property_facts, units_from_config
+from wbd.rdf.wikidata import UNITS, property_facts
 
 WD = "http://www.wikidata.org/entity/"
 CONTEXT = MappingContext.wikidata({"P1": "wikibase-item"})
@@ -92,15 +94,6 @@ def test_the_pattern_of_an_identifier_is_its_propertys_best_statement() -> None:
     assert property_facts({"datatype": "string", "claims": []}) == ("string", None)
 
 
-def test_unit_conversions_are_read_from_wikibases_file() -> None:
-    config = {
-        "Q1": {"factor": "1000", "unit": "Q2", "label": "x"},
-        "Q3": {"factor": "0.0", "unit": "Q2"},
-        "Q4": {"factor": "-1", "unit": "Q2"},
-    }
-    assert units_from_config(config, "http://a.test/") == {"http://a.test/Q1": ("1000", "http://a.test/Q2")}
-
-
 def test_standard_units_convert_to_themselves() -> None:
     assert all(UNITS[standard] == ("1", standard) for _, standard in UNITS.values())
 
@@ -117,3 +110,35 @@ def test_a_context_can_be_sent_to_another_process() -> None:
     map_entity(entity, CONTEXT)
     copy = pickle.loads(pickle.dumps(CONTEXT))  # noqa: S301 (our own bytes)
     assert map_entity(entity, copy) == map_entity(entity, CONTEXT)
+
+
+OBJECTS = ["commonsMedia", "geo-shape", "tabular-data", "url", "wikibase-item", "wikibase-property"]
+VALUES = [
+    "string",
+    "external-id",
+    "quantity",
+    "time",
+    "globe-coordinate",
+    "monolingualtext",
+    "math",
+    "musical-notation",
+]
+OF_EXTENSIONS = ["wikibase-lexeme", "wikibase-form", "wikibase-sense", "entity-schema", "musical-notation", "no-such"]
+
+
+@pytest.mark.parametrize("datatype", [*OBJECTS, *VALUES, *OF_EXTENSIONS])
+def test_the_predicates_of_a_property_are_of_the_kind_of_its_values(datatype: str) -> None:
+    prop = {"type": "property", "id": "P5", "datatype": datatype}
+    kinds = {
+        match[1]: match[2]
+        for line in map_entity(prop, CONTEXT)
+        if (match := re.search(r"/prop/([a-z/-]*)P5> \S+type> <\S+owl#(\w+Property)>", line))
+    }
+    simple = "ObjectProperty" if datatype in OBJECTS else "DatatypeProperty"
+    expected = dict.fromkeys(["", "statement/value/", "qualifier/value/", "reference/value/"], "ObjectProperty")
+    expected |= dict.fromkeys(["direct/", "statement/", "qualifier/", "reference/"], simple)
+    if datatype in ("quantity", "external-id"):
+        nodes = ["statement/value-normalized/", "qualifier/value-normalized/", "reference/value-normalized/"]
+        expected |= dict.fromkeys(nodes, "ObjectProperty")
+        expected["direct-normalized/"] = "ObjectProperty" if datatype == "external-id" else "DatatypeProperty"
+    assert kinds == expected

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wbd.rdf import hashes
-from wbd.rdf.sites import canonical_language, wikidata_site
+from wbd.rdf.mapping import MappingContext, map_entity
+from wbd.rdf.sites import SiteTable, canonical_language, wikidata_site
 from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 from wbd.rdf.times import normalize_timestamp, xsd_datetime
 from wbd.rdf.units import convert
@@ -215,3 +216,18 @@ def test_wikidatas_sites_follow_from_their_ids(site: str, language: str, path: s
 
 def test_an_unknown_site_is_none() -> None:
     assert wikidata_site("example") is None and wikidata_site("wiki") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "wiki"),
+    [
+        ("https://En.Wiki.test:8080/$1", "https://En.Wiki.test/"),
+        ("http://user@wiki.test/x?t=$1", "http://wiki.test/"),
+        ("//wiki.test/$1", "http://wiki.test/"),
+    ],
+)
+def test_a_page_belongs_to_the_host_of_its_path_without_port_and_user(path: str, wiki: str) -> None:
+    context = MappingContext(sites=SiteTable({"x": Site("en", path)}))
+    link = {"site": "x", "title": "A b"}
+    lines = map_entity({"type": "item", "id": "Q1", "sitelinks": {"x": link}}, context)
+    assert f'<{wiki}> <http://wikiba.se/ontology#wikiGroup> "none" .' in lines

@@ -253,6 +253,13 @@ def test_empty_maps_of_php_and_missing_ones_are_the_same_content() -> None:
     assert content_hash(full) == content_hash(spelt)
 
 
+@pytest.mark.parametrize("value", ["x", {"en": "x"}, ["x", {"claims": []}, None], 5])
+def test_members_of_lexemes_can_be_anything_in_an_item(value: Any) -> None:
+    """make fuzz found that they were taken for forms."""
+    item = {"type": "item", "id": "Q1", "forms": value, "senses": value}
+    assert check_entity(item).content_hash != content_hash({"type": "item", "id": "Q1"})
+
+
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_keys_is_not_content(random: Any) -> None:
     def shuffled(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from rich.table import Table
 
+from wbd.commands.arguments import whole_number
 from wbd.commands.group import echo
 from wbd.commands.terminal import print_table
 from wbd.demo import run as demo_run
@@ -20,6 +21,8 @@ from wbd.errors import BadInput, DependencyUnavailable
 from wbd.settings import environment_with, load
 
 _EXIT_WRONG = 1
+# Generated entities are kept in memory while they are edited.
+_MAX_ENTITIES = 1_000_000
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -80,19 +83,20 @@ def add_arguments(commands: Any) -> None:
         epilog="examples: wbd demo | wbd demo --entities 5000 --edits 5000 | wbd demo --dump latest-all.json.gz",
     )
     parser.add_argument("--dump", type=Path, metavar="FILE", help="a real dump instead of generated entities")
-    parser.add_argument("--entities", type=_count, default=500, metavar="N", help="generated entities (default 500)")
-    parser.add_argument("--edits", type=_count, default=500, metavar="N", help="edits to them (default 500)")
+    parser.add_argument(
+        "--entities",
+        type=whole_number(1, _MAX_ENTITIES),
+        default=500,
+        metavar="N",
+        help="generated entities (default 500)",
+    )
+    parser.add_argument(
+        "--edits", type=whole_number(1, _MAX_ENTITIES), default=500, metavar="N", help="edits to them (default 500)"
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the generator (default 1)")
     parser.add_argument("--keep", action="store_true", help="keep the state folder")
     parser.add_argument("--json", action="store_true", help="the figures as one JSON object")
     parser.set_defaults(run=demo)
-
-
-def _count(text: str) -> int:
-    # Generated entities are kept in memory while they are edited.
-    if not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} not allowed; allowed: 1 to 1000000")
-    return int(text)
 
 
 def _table(report: DemoReport) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import defaultdict
@@ -10,6 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
+from wbd.errors import PermanentError
 from wbd.rdf.diff import RdfDiff
 from wbd.rdf.formats import write_lines
 from wbd.rdf.labels import split_quad
@@ -23,8 +25,8 @@ _PLAIN: Final = "\x1b[0m"
 
 _IS_A: Final = f"<{RDF}type>"
 _DATATYPE: Final = re.compile(r'(".*"\^\^)(<[^<>"]*>)', re.DOTALL)
-# Characters that move the cursor, hide text or turn its direction; canonical lines have some of them as they are.
-_UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Characters that move the cursor, hide text or turn its direction; lines and names of files can hold them.
+_UNSAFE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def wants_color(choice: str) -> bool:
@@ -95,6 +97,24 @@ def _subject(line: str) -> str:
 
 
 def write_out(lines: Iterable[str]) -> None:
-    """Write lines to standard output."""
-    for line in lines:
-        sys.stdout.write(line)
+    """
+    Write lines to standard output in UTF-8, which RDF and JSON are in whatever the locale, and all of them now.
+
+    Raises:
+        BrokenPipeError: the reader (head, less) has seen enough.
+        PermanentError: standard output takes no more.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(line.encode() for line in lines)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        leave_quietly()
+        raise PermanentError(f"standard output: {error.strerror}; the rest is not written") from error
+
+
+def leave_quietly() -> None:
+    """Let what is still in the buffer of standard output go nowhere at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

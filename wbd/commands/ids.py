@@ -11,6 +11,7 @@ import orjson
 from rich.table import Table
 
 from wbd.api.gather import worker_health
+from wbd.commands.arguments import seconds, whole_number
 from wbd.commands.terminal import print_table
 from wbd.errors import IdsUnavailable
 from wbd.ids.client import IdClient
@@ -144,7 +145,7 @@ def add_arguments(commands: Any) -> None:
         "take", help="take new ids; each is given once", epilog="examples: wbd ids take item -n 5 | wbd ids take lexeme"
     )
     taker.add_argument("type", choices=[kind.value for kind in EntityType], metavar="TYPE", help=_TYPES)
-    taker.add_argument("-n", "--count", type=_positive, default=1, help="how many (default 1)")
+    taker.add_argument("-n", "--count", type=whole_number(1, 10**9), default=1, help="how many (default 1)")
     taker.add_argument("--json", action="store_true", help="one JSON array")
     taker.set_defaults(run=take)
     shower = actions.add_parser(
@@ -155,24 +156,11 @@ def add_arguments(commands: Any) -> None:
     watcher = actions.add_parser(
         "watch", help="status again and again, with rates", epilog="example: wbd ids watch --interval 5"
     )
-    watcher.add_argument("--interval", type=_seconds, default=1.0, help="seconds between two looks (default 1)")
-    watcher.add_argument("--times", type=_positive, default=None, help="end after so many looks (default: Ctrl-C)")
+    watcher.add_argument(
+        "--interval", type=seconds(0.1, 3600.0), default=1.0, help="seconds between two looks (default 1)"
+    )
+    watcher.add_argument(
+        "--times", type=whole_number(1, 10**9), default=None, help="end after so many looks (default: Ctrl-C)"
+    )
     watcher.add_argument("--json", action="store_true", help="one JSON object a line")
     watcher.set_defaults(run=watch)
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} not allowed; allowed: a whole number from 1")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} not allowed; allowed: seconds within 0.1..3600")
-    return value

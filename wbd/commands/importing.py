@@ -19,6 +19,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from wbd.commands.arguments import whole_number
 from wbd.commands.terminal import print_table
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
@@ -52,15 +53,15 @@ def add_arguments(commands: Any) -> None:
         epilog="examples: wbd import latest-all.json.bz2 | wbd import Q42.json Q64.json | zstdcat x.zst | wbd import -",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for standard input")
-    parser.add_argument("--threads", type=_number(1, 64), metavar="N", help="writers (default: import_threads)")
+    parser.add_argument("--threads", type=whole_number(1, 64), metavar="N", help="writers (default: import_threads)")
     parser.add_argument("--rejects", type=Path, metavar="DIR", help="folder for rejected lines (default: beside FILE)")
     parser.add_argument(
         "--give-up",
-        type=_number(0, 10**9),
+        type=whole_number(0, 10**9),
         metavar="SECONDS",
         help="stop when the database or the objects are away for so long (default: wait until they are back)",
     )
-    parser.add_argument("--editor-id", type=_number(1, _MAX_EDITOR_ID), metavar="N", help="user of the wiki")
+    parser.add_argument("--editor-id", type=whole_number(1, _MAX_EDITOR_ID), metavar="N", help="user of the wiki")
     parser.add_argument("--summary", default="", metavar="TEXT", help="edit summary of the revisions")
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
@@ -228,13 +229,3 @@ def _empty(files: list[str], report: ImportReport) -> Iterator[str]:
         with suppress(OSError):
             if nothing or (Path(name).is_file() and Path(name).stat().st_size == 0):
                 yield f"warning: no entity in {name}"
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        value = int(text) if text.isascii() and text.isdigit() else -1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} not allowed; allowed: a whole number from {least} to {most}")
-        return value
-
-    return convert

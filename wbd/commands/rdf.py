@@ -9,20 +9,19 @@ from typing import Any, Final
 
 import orjson
 
-from wbd.commands.diff_view import DiffView, wants_color, write_out
+from wbd.commands.diff_view import DiffView, leave_quietly, wants_color, write_out
 from wbd.commands.rdf_files import (
-    FLAVOURS,
     JSON,
     RdfFile,
     add_kind_argument,
-    context_of,
     entities,
     lines_of,
     one_entity,
     read_file,
+    shown_name,
 )
-from wbd.errors import BadEntity, BadInput
-from wbd.rdf.context import MappingContext
+from wbd.errors import BadEntity, BadInput, GraphTooHard
+from wbd.rdf.context import FLAVOURS, MappingContext
 from wbd.rdf.diff import RdfDiff, diff_entities
 from wbd.rdf.documents import N_QUADS, TRIG, Document, read_document
 from wbd.rdf.faults import find_fault
@@ -31,11 +30,19 @@ from wbd.rdf.graphs import diff_documents, has_own_labels
 from wbd.rdf.labels import label_by_content, rdfc_lines, split_line
 from wbd.rdf.mapping import FAULTS
 from wbd.rdf.versions import read_pair
+from wbd.revisions.rdf_context import mapping_context
 from wbd.settings import load
 
 _SAME: Final = 0
 _DIFFERENT: Final = 1
 _LEFT_OUT: Final = 1
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Fills the description, and leaves examples on lines of their own."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
 def add_arguments(commands: Any) -> None:
@@ -53,7 +60,10 @@ def _add_diff(commands: Any) -> None:
         " by subject, - what went and + what came. Both files are entity JSON (an entity, Special:EntityData) or both"
         " RDF; plain, gzip, bzip2 or zstd; an empty file is an entity or graph that is not there. Blank nodes are"
         " compared by content. Exit code 0: same; 1: different; 2: trouble.",
-        epilog="examples: wbd diff Q42.old.json Q42.json | wbd diff a.ttl b.nt --json | wbd diff -q x.json - < y.json",
+        epilog="examples:\n  wbd diff Q42.old.json Q42.json\n  wbd diff a.ttl b.nt --json\n"
+        "  wbd diff a.json.gz b.json --color always | less -R\n"
+        "  wbd diff --format ntriples a.json b.json\n  wbd diff -q x.json - < y.json && echo same",
+        formatter_class=_Formatter,
     )
     parser.add_argument("old", metavar="OLD", help="a file, or - for standard input")
     parser.add_argument("new", metavar="NEW", help="a file, or - for standard input")
@@ -82,7 +92,9 @@ def _add_rdf(commands: Any) -> None:
         description="Write entities of a JSON file as Wikibase's RDF, or an RDF document in another format. Base IRIs"
         " are the settings' (wbd config wikibase). Exit code 0: all is written; 1: an entity could not be and was left"
         " out; 2: trouble.",
-        epilog="examples: wbd rdf Q42.json | wbd rdf --flavour truthy --format ntriples Q42.json | wbd rdf - < x.ttl",
+        epilog="examples:\n  wbd rdf Q42.json\n  wbd rdf --flavour truthy --format ntriples Q42.json\n"
+        "  wbd rdf --format rdfxml - < x.ttl",
+        formatter_class=_Formatter,
     )
     parser.add_argument("file", metavar="FILE", help="a file, or - for standard input")
     add_kind_argument(parser)
@@ -104,7 +116,9 @@ def _add_canonicalize(commands: Any) -> None:
         description="Write an RDF document as sorted canonical N-Quads (N-Triples where it has no named graphs) with"
         " the labels of RDFC-1.0 for blank nodes. Work is bounded: a document whose blank nodes cannot be told apart"
         " within the limit is refused. Exit code 0: written; 2: trouble.",
-        epilog="examples: wbd canonicalize x.ttl | sha256sum; wbd canonicalize --content-labels x.ttl",
+        epilog="examples:\n  wbd canonicalize x.ttl | sha256sum\n  wbd canonicalize --content-labels x.ttl\n"
+        "  wbd rdf Q42.json | wbd canonicalize -",
+        formatter_class=_Formatter,
     )
     parser.add_argument("file", metavar="FILE", help="a file, or - for standard input")
     add_kind_argument(parser)
@@ -137,7 +151,7 @@ def diff(args: argparse.Namespace) -> int:
             f"{old.name} is {old.kind} and {new.name} is {new.kind}; both sides have to be entities, or both RDF"
             " (wbd rdf FILE makes RDF of an entity)"
         )
-    context = context_of(settings, args.flavour)
+    context = mapping_context(settings, FLAVOURS[args.flavour or "full"])
     if old.is_json or new.is_json:
         found, prefixes = _diff_json(old, new, args.entity, context), dict[str, str]()
     else:
@@ -145,7 +159,11 @@ def diff(args: argparse.Namespace) -> int:
         _refuse(args.flavour, "--flavour", "entity JSON")
         found, prefixes = _diff_rdf(old, new, args.keep_labels, context)
     if not args.quiet:
-        _show(args, found, DiffView(context.vocabulary, prefixes, color=wants_color(args.color)), context)
+        try:
+            _show(args, found, DiffView(context.vocabulary, prefixes, color=wants_color(args.color)), context)
+        except BrokenPipeError:
+            # The reader has seen enough; that changes nothing about what was found.
+            leave_quietly()
     return _DIFFERENT if found else _SAME
 
 
@@ -170,7 +188,10 @@ def _diff_rdf(old: RdfFile, new: RdfFile, keep_labels: bool, context: MappingCon
     keep = keep_labels or all(
         has_own_labels(document, file.data) for document, file in zip(documents, (old, new), strict=True)
     )
-    found = diff_documents(*documents, context.vocabulary, keep_labels=keep)
+    try:
+        found = diff_documents(*documents, context.vocabulary, keep_labels=keep)
+    except GraphTooHard as error:
+        raise GraphTooHard(f"{old.name}, {new.name}: {error}") from error
     return found, {**documents[0].prefixes, **documents[1].prefixes}
 
 
@@ -194,7 +215,10 @@ def _read(file: RdfFile) -> Document:
 
 
 def _show(args: argparse.Namespace, found: RdfDiff, view: DiffView, context: MappingContext) -> None:
-    names = [("standard input" if name == "-" else name) for name in (args.old, args.new)]
+    # Names of files can hold bytes that are no UTF-8.
+    names = [
+        shown_name(name).encode(errors="surrogateescape").decode(errors="replace") for name in (args.old, args.new)
+    ]
     if args.json:
         parts = {
             "added": found.added,
@@ -206,7 +230,7 @@ def _show(args: argparse.Namespace, found: RdfDiff, view: DiffView, context: Map
         if args.format is not None:
             shown = {key: write_lines(lines, args.format, context.vocabulary) for key, lines in parts.items()}
         result = {"old": names[0], "new": names[1], "same": not found, **shown}
-        sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n")
+        write_out([orjson.dumps(result, option=orjson.OPT_INDENT_2).decode(), "\n"])
     elif found and args.format in (None, "turtle"):
         write_out(view.turtle(names[0], names[1], found))
     elif found:
@@ -217,7 +241,7 @@ def rdf(args: argparse.Namespace) -> int:
     """Write a file's entities or triples; return 1 when an entity was left out."""
     settings = load().settings
     file = read_file(args.file, args.kind)
-    context = context_of(settings, args.flavour)
+    context = mapping_context(settings, FLAVOURS[args.flavour or "full"])
     if file.is_json:
         return _write_entities(file, args.format, context)
     _refuse(args.flavour, "--flavour", "entity JSON")
@@ -226,7 +250,7 @@ def rdf(args: argparse.Namespace) -> int:
         # A named graph has no form in any of the formats.
         for line in lines:
             split_line(line)
-    sys.stdout.write(write_lines(lines, args.format, context.vocabulary))
+    write_out([write_lines(lines, args.format, context.vocabulary)])
     return 0
 
 
@@ -241,7 +265,7 @@ def _write_entities(file: RdfFile, form: str, context: MappingContext) -> int:
             continue
         if written and form == "rdfxml":
             raise BadInput("holds several entities, which one RDF/XML document cannot; use another --format", file.name)
-        sys.stdout.write(f"\n{text}" if written and form == "turtle" else text)
+        write_out([f"\n{text}" if written and form == "turtle" else text])
         written += 1
     if not written and not left_out:
         raise BadInput("holds no entity", file.name)
@@ -263,5 +287,7 @@ def canonicalize(args: argparse.Namespace) -> int:
             lines = rdfc_lines(file.data, file.media_type, hash_name=args.hash)
     except BadInput as error:
         raise BadInput(str(error), file.name) from error
+    except GraphTooHard as error:
+        raise GraphTooHard(f"{file.name}: {error}") from error
     write_out(f"{line}\n" for line in lines)
     return 0

@@ -10,15 +10,11 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from wbd.errors import BadEntity, BadInput
-from wbd.rdf import context as contexts
-from wbd.rdf.context import FULL, Flavour, MappingContext
+from wbd.rdf.context import MappingContext
 from wbd.rdf.documents import N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE, media_type_of
 from wbd.rdf.mapping import FAULTS, map_entity
-from wbd.rdf.vocabulary import Vocabulary
-from wbd.rdf.wikidata import FORMATTER_URIS, UNITS
 from wbd.revisions.reader import read_entities
 from wbd.revisions.source import Source
-from wbd.settings import Settings
 
 JSON: Final = "application/json"
 # Two sides of this size and what is made of them fit into memory.
@@ -33,11 +29,6 @@ KINDS: Final = {
     "trig": TRIG,
 }
 _NAMES: Final = {media_type: name for name, media_type in KINDS.items()} | {JSON: "entity JSON"}
-
-FLAVOURS: Final[dict[str, Flavour]] = {
-    name.lower(): value for name, value in vars(contexts).items() if isinstance(value, Flavour)
-}
-"""Every flavour that the mapping knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +82,8 @@ def read_file(path: str, kind: str | None) -> RdfFile:
     except OSError as error:
         raise BadInput(f"not readable: {error.strerror}", shown_name(path)) from error
     data = b"".join(pieces)
+    if kind is None and not named_json(path) and b"\0" in data[:4096]:
+        raise BadInput("is no text: it holds NUL bytes; not read", shown_name(path))
     return RdfFile(shown_name(path), data, media_type(path, data, kind) if data.strip() else None)
 
 
@@ -157,15 +150,6 @@ def entities(file: RdfFile) -> Iterator[dict[str, Any]]:
             yield {"entity": line.entity.get("id"), "redirect": line.entity["redirect"]}
         else:
             yield line.entity
-
-
-def context_of(settings: Settings, flavour: str | None = None) -> MappingContext:
-    """Return how this wiki's entities are mapped; identifiers and units of Wikidata are known for Wikidata only."""
-    vocabulary = Vocabulary(entity_base=settings.wikibase_entity_base, data_base=settings.wikibase_data_base)
-    chosen = FLAVOURS[flavour] if flavour else FULL
-    if vocabulary.namespaces.wd != Vocabulary.wikidata().namespaces.wd:
-        return MappingContext(vocabulary=vocabulary, flavour=chosen)
-    return MappingContext(vocabulary=vocabulary, formatter_uris=FORMATTER_URIS, units=UNITS, flavour=chosen)
 
 
 def lines_of(entity: dict[str, Any], context: MappingContext, name: str) -> list[str]:

@@ -113,7 +113,7 @@ class Replay:
         self._event_ids.add(event.event_id)
         recorded_at = datetime.fromisoformat(event.timestamp)
         result.lags_s.append((datetime.now(UTC) - recorded_at).total_seconds())
-        if self._last.get(event.entity_id) != event.previous_revision_id:
+        if event.sequence == 0 and self._last.get(event.entity_id) != event.previous_revision_id:
             result.out_of_order.append(f"{event.entity_id} r{event.revision_id}")
         self._last[event.entity_id] = event.revision_id
         added = _triples(event.rdf_added_data, ox.RdfFormat.TURTLE)
@@ -122,6 +122,8 @@ class Replay:
         result.removed += len(removed)
         if event.entity_id in self._graphs or len(self._graphs) < MAX_REPLAYED:
             graph = self._graphs.setdefault(event.entity_id, set())
+            if event.operation == "reconcile" and event.sequence == 0:
+                graph.clear()
             graph -= removed
             graph |= added
         result.seen.add((event.entity_id, event.revision_id))

@@ -24,8 +24,8 @@ from wbd.demo.replay import Replay, lag_percentiles_s
 from wbd.demo.takers import Taken, Takers
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.rdf.context import MappingContext
-from wbd.rdf.vocabulary import Vocabulary
+from wbd.rdf.context import FLAVOURS
+from wbd.revisions.rdf_context import mapping_context
 from wbd.settings import Settings
 
 TAKERS = 4
@@ -105,9 +105,7 @@ def run(
         _record_ids(report, takers.stop())
         replay.stop()
         _record_diffs(report, replay, missing)
-        context = MappingContext(
-            vocabulary=Vocabulary(entity_base=settings.wikibase_entity_base, data_base=settings.wikibase_data_base)
-        )
+        context = mapping_context(settings, FLAVOURS[settings.entity_diff_flavour])
         for entity_id in replay.differing(db, objects, context):
             report.wrong.append(f"{entity_id}: the triples after all events are not those of its head")
         _check_outbox(report, db)

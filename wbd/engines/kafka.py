@@ -153,11 +153,13 @@ class Topics:
             raise BrokerUnavailable(f"kafka {self._brokers}: {_text(error)}") from error
         return {name: len(topic.partitions) for name, topic in found.topics.items()}
 
-    def create(self, name: str, *, partitions: int, replication: int) -> bool:
+    def create(
+        self, name: str, *, partitions: int, replication: int, max_message_bytes: int = MAX_MESSAGE_BYTES
+    ) -> bool:
         """Create a topic; True if it is new, False if it existed. Raises BrokerUnavailable."""
         if name in self.names():
             return False
-        topic = NewTopic(name, partitions, replication, config={"max.message.bytes": str(MAX_MESSAGE_BYTES)})
+        topic = NewTopic(name, partitions, replication, config={"max.message.bytes": str(max_message_bytes)})
         try:
             self._admin.create_topics([topic], operation_timeout=_ADMIN_TIMEOUT_S)[name].result(_ADMIN_TIMEOUT_S * 2)
         except KafkaException as error:

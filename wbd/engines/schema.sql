@@ -41,7 +41,8 @@ CREATE TABLE IF NOT EXISTS entity_head (
 );
 
 -- One row a revision, written once. snapshot_key holds a hash of its object, so two writers that race for one revision
--- number never overwrite each other's object. sitelink_id is the hash of the revision's sitelinks, NULL if none.
+-- number never overwrite each other's object; it is '' for a deletion, which is a revision too. sitelink_id is the hash
+-- of the revision's sitelinks, NULL if none.
 CREATE TABLE IF NOT EXISTS entity_revisions (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     revision_id BIGINT UNSIGNED NOT NULL,
@@ -256,13 +257,22 @@ CREATE TABLE IF NOT EXISTS entity_diff_state (
     updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)
 );
 
--- Revisions that cannot be diffed, set aside with the reason so that the entity's next revision goes on.
+-- Revisions that cannot be diffed, set aside with the reason so that the entity's next revision goes on. missing: the
+-- snapshot was not there; a head whose snapshot appears is published whole.
 CREATE TABLE IF NOT EXISTS entity_diff_failures (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     revision_id BIGINT UNSIGNED NOT NULL,
     reason VARCHAR(2000) NOT NULL,
+    missing BOOLEAN NOT NULL DEFAULT FALSE,
     failed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
     PRIMARY KEY (entity_id, revision_id)
+);
+
+-- Entities whose head somebody wants published whole; the process that has the entity's shard answers, and deletes the
+-- row.
+CREATE TABLE IF NOT EXISTS entity_diff_requests (
+    entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    requested_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
 );
 
 -- Who works on which slot of a worker, and until when; slots named m:... are the processes that share the others.

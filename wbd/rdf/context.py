@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,8 @@ from wbd.rdf.units import UnitConversion
 from wbd.rdf.values import ValueBuilders, check_id
 from wbd.rdf.vocabulary import RDF, SCHEMA, WIKIBASE, Site, Vocabulary
 from wbd.rdf.wikidata import FORMATTER_URIS, UNITS
+
+_PORT: Final = re.compile(r":[0-9]*$")
 
 SiteLookup = Callable[[str], Site | None]
 
@@ -33,6 +36,12 @@ class Flavour:
         deep: value nodes.
         sitelinks: sitelinks.
         counts: numbers of statements, sitelinks and identifiers on the document.
+        query_service: in the form that Wikimedia's updater makes of an export before a query service loads it. Facts
+            about the document are about the entity, without its licence and format version; the types that all
+            items, lexemes, forms, senses, statements or references have are left out; of an item's or property's
+            name there is rdfs:label only, of a lexeme's, form's or sense's only its own predicate; and what were
+            blank nodes have skolem IRIs. Types that tell something stay: best rank, no value, kinds of values,
+            properties and what they define.
     """
 
     version_info: bool = True
@@ -41,6 +50,7 @@ class Flavour:
     deep: bool = True
     sitelinks: bool = True
     counts: bool = True
+    query_service: bool = False
 
 
 FULL: Final = Flavour()
@@ -49,6 +59,11 @@ DUMP: Final = Flavour(version_info=False)
 """As FULL, for a file whose header says the licence and the version."""
 TRUTHY: Final = Flavour(version_info=False, statements=False, sitelinks=False, counts=False)
 """Terms and best values only."""
+UPDATER: Final = Flavour(version_info=False, query_service=True)
+"""As FULL, but as the Wikidata Query Service holds it: what the stream rdf_change carries."""
+
+FLAVOURS: Final = {"full": FULL, "dump": DUMP, "truthy": TRUTHY, "updater": UPDATER}
+"""By the names that settings and commands have for them."""
 
 
 class PropertyTerms:
@@ -86,11 +101,12 @@ class SiteTerms:
 
     __slots__ = ("group_line", "lines", "path", "suffix")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, languages: Mapping[str, str]) -> None:
         parts = urlsplit(site.path)
         scheme = parts.scheme or "http"
-        language = canonical_language(site.language)
-        home = iri(f"{scheme}://{parts.hostname}/")
+        language = languages.get(site.language) or canonical_language(site.language)
+        # The host as it is spelt, without user and port, as PHP's parse_url has it.
+        home = iri(f"{scheme}://{_PORT.sub('', parts.netloc.rpartition('@')[2])}/")
         self.path = site.path if parts.scheme else f"http:{site.path}"
         self.suffix = language_suffix(language)
         self.lines = (
@@ -102,16 +118,17 @@ class SiteTerms:
 
 
 class _Sites(dict[str, SiteTerms | None]):
-    def __init__(self, lookup: SiteLookup) -> None:
+    def __init__(self, lookup: SiteLookup, languages: Mapping[str, str]) -> None:
         super().__init__()
         self._lookup = lookup
+        self._languages = languages
 
     def __missing__(self, site_id: str) -> SiteTerms | None:
         site = self._lookup(site_id)
         if site is None:
             # Not remembered: there is no end of unknown ids.
             return None
-        made = self[site_id] = SiteTerms(site)
+        made = self[site_id] = SiteTerms(site, self._languages)
         return made
 
 
@@ -134,6 +151,7 @@ class MappingContext:
 
     Args:
         sites: sitelink site id -> Site, or None for an unknown site, whose sitelinks are left out.
+        languages: MediaWiki language code -> tag of the content of sites in it, where the standard tables differ.
         datatypes: property id -> datatype. A property that it does not hold has the datatype of its snaks.
         formatter_uris: property id -> IRI pattern with ``$1`` of an external id.
         units: unit IRI -> conversion to the standard unit.
@@ -142,26 +160,27 @@ class MappingContext:
 
     vocabulary: Vocabulary = field(default_factory=Vocabulary.wikidata)
     sites: SiteLookup = wikidata_site
+    languages: Mapping[str, str] = field(default_factory=dict)
     datatypes: Mapping[str, str] = field(default_factory=dict)
     formatter_uris: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, UnitConversion] = field(default_factory=dict)
     formula: Callable[[str], str] | None = None
     flavour: Flavour = FULL
-    properties: dict[str, PropertyTerms] = field(init=False, repr=False)
-    site_terms: dict[str, SiteTerms | None] = field(init=False, repr=False)
-    builders: ValueBuilders = field(init=False, repr=False)
+    properties: dict[str, PropertyTerms] = field(init=False, repr=False, compare=False)
+    site_terms: dict[str, SiteTerms | None] = field(init=False, repr=False, compare=False)
+    builders: ValueBuilders = field(init=False, repr=False, compare=False)
 
     @classmethod
-    def wikidata(cls, datatypes: Mapping[str, str] | None = None) -> MappingContext:
+    def wikidata(cls, datatypes: Mapping[str, str] | None = None, flavour: Flavour = FULL) -> MappingContext:
         """Return the context of www.wikidata.org, with the units and identifiers that wbd knows."""
-        return cls(datatypes=datatypes or {}, formatter_uris=FORMATTER_URIS, units=UNITS)
+        return cls(datatypes=datatypes or {}, formatter_uris=FORMATTER_URIS, units=UNITS, flavour=flavour)
 
     def __reduce__(self) -> tuple[type[MappingContext], tuple[object, ...]]:
         # Another process builds its own caches.
-        parts = (self.sites, self.datatypes, self.formatter_uris, self.units, self.formula, self.flavour)
-        return MappingContext, (self.vocabulary, *parts)
+        tables = (self.sites, self.languages, self.datatypes, self.formatter_uris, self.units)
+        return MappingContext, (self.vocabulary, *tables, self.formula, self.flavour)
 
     def __post_init__(self) -> None:
         self.properties = _Properties(self)
-        self.site_terms = _Sites(self.sites)
+        self.site_terms = _Sites(self.sites, self.languages)
         self.builders = ValueBuilders(self.vocabulary, self.units, self.formula)

@@ -18,11 +18,11 @@ _SPELLINGS: Final = {
     "externalid": "external-id",
 }
 
-# Datatypes whose values are IRIs in Wikibase's definitions; those of lexemes are not among them.
+# Datatypes whose values are IRIs in Wikibase's definitions. Lexemes, forms, senses and entity schemas are IRIs too, but
+# the extensions that bring these datatypes do not say so, and exports have DatatypeProperty.
 _OBJECT_DATATYPES: Final = frozenset(
     {
         "commonsMedia",
-        "entity-schema",
         "geo-shape",
         "tabular-data",
         "url",
@@ -53,8 +53,13 @@ def datatype_iri(datatype: str) -> str:
     return f"{WIKIBASE}{re.sub(r'[^A-Za-z0-9_]', '', words)}"
 
 
-def property_lines(property_id: str, datatype: str, vocabulary: Vocabulary) -> list[str]:
-    """Return the lines that define a property, but for its type, terms and statements."""
+def property_lines(property_id: str, datatype: str, vocabulary: Vocabulary, *, skolem: bool = False) -> list[str]:
+    """
+    Return the lines that define a property, but for its type, terms and statements.
+
+    Args:
+        skolem: name the restriction of its class of things without a value by a skolem IRI.
+    """
     n, local = vocabulary.locate(property_id)
     datatype = _SPELLINGS.get(datatype, datatype)
     subject = f"<{n.wd}{local}>"
@@ -82,7 +87,8 @@ def property_lines(property_id: str, datatype: str, vocabulary: Vocabulary) -> l
         lines.append(f"{subject} <{WIKIBASE}{name}> {predicate} .")
         lines.append(f"{predicate} {_A} <{OWL}{owl_type}> .")
     novalue = f"<{n.wdno}{local}>"
-    restriction = f"_:{hashes.md5(f'owl:complementOf-{vocabulary.repository}-{local}')}"
+    label = hashes.md5(f"owl:complementOf-{vocabulary.repository}-{local}")
+    restriction = f"<{vocabulary.skolem_base}{label}>" if skolem else f"_:{label}"
     lines += [
         f"{subject} <{WIKIBASE}novalue> {novalue} .",
         f"{novalue} {_A} <{OWL}Class> .",

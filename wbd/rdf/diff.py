@@ -214,7 +214,7 @@ def _write_terms(key: str, old: _Side, new: _Side) -> None:
     for side, own, others in ((old, removed, added), (new, added, removed)):
         for text in own:
             if text not in others:
-                for predicate in TERM_PREDICATES[key]:
+                for predicate in side.mapper.term_predicates[key]:
                     side.mapper.lines.append(f"{side.mapper.subject} {predicate} {text} .")
 
 

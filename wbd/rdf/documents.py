@@ -55,7 +55,7 @@ _XML_START: Final = re.compile(rb"\s*<(\?xml|!DOCTYPE|!--|[A-Za-z_][\w.-]*:?[\w.
 _NOT_IRI: Final = re.compile(r"[\x00-\x20<>\"{}|^`\\]")
 _TRIPLE_TERM: Final = re.compile(rb"^(?:<[^>]*>|_:[^ ]+) <[^>]*> <<", re.MULTILINE)
 # Of a message of the parser, which names the place twice.
-_PLACE_IN_MESSAGE: Final = re.compile(r"^Parser error at line .*?: (?=\S)|^error while |(?<=.) \(line \d+\)$")
+_PLACE_IN_MESSAGE: Final = re.compile(r"^Parser error (?:at|between) .*?: (?=\S)|^error while |(?<=.) \(line \d+\)$")
 # Wikibase writes labels of blank nodes that start with a digit, which is no XML name.
 _DIGIT_NODE_ID: Final = re.compile(rb"(rdf:nodeID\s*=\s*[\"'])(?=[0-9])")
 _INVALID_TOKEN: Final = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
@@ -122,6 +122,27 @@ def read_document(source: Source, media_type: str | None = None, *, max_text_byt
     return _read(data, syntax, max_text_bytes)
 
 
+def read_strictly(data: bytes, media_type: str, *, max_text_bytes: int = MAX_TEXT_BYTES) -> Document:
+    """
+    Read a document of a known media type, RDF/XML excepted, by the letter of its standard.
+
+    Raises:
+        BadInput: as read_document, without a place; and for what only read_document bears with.
+    """
+    parser = pyoxigraph.parse(data, format=MEDIA_TYPES[media_type])
+    try:
+        text = _serialize(parser, max_text_bytes)
+    except SyntaxError as error:
+        raise BadInput(f"{error.msg}; graph set aside") from error
+    return _document(text, parser)
+
+
+def _document(text: bytes, parser: pyoxigraph.QuadParser) -> Document:
+    if b" <<" in text and _TRIPLE_TERM.search(text):
+        raise _triple_term()
+    return Document(text, parser.prefixes)
+
+
 def syntax_name(data: bytes, media_type: str | None) -> str:
     """Return a media type without its parameters, or that which a document's first bytes tell."""
     return (media_type or media_type_of("", data)).partition(";")[0].strip().lower()
@@ -141,9 +162,7 @@ def _read(data: bytes, syntax: RdfFormat, max_text_bytes: int) -> Document:
             raise _broken(error, data, syntax) from error
         except BadInput as error:
             raise BadInput(str(error), _place(strict, data, syntax, lenient=False)) from error
-    if b" <<" in text and _TRIPLE_TERM.search(text):
-        raise _triple_term()
-    return Document(text, parser.prefixes)
+    return _document(text, parser)
 
 
 def _read_rdfxml(data: bytes, max_text_bytes: int) -> Document:

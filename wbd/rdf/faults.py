@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from reprlib import Repr
+from typing import Any, Final
 
 from wbd.rdf.values import check_id, entity_id_of
 
 _RANKS = ("deprecated", "normal", "preferred")
 _SNAK_TYPES = ("value", "somevalue", "novalue")
+
+# The data model nests 14 deep, from the entity to the value of a snak in a reference of a form's statement. Values
+# of types that Wikibase does not know may be deeper; what recursion cannot follow is no value.
+_DEPTH_MAX: Final = 100
+
+_repr: Final = Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +34,30 @@ class Fault:
 
 def find_fault(entity: Any) -> Fault | None:
     """Return the first fault of an entity, or None when the walk finds none."""
-    return next(_entity(entity), None)
+    return next(_entity(entity), None) or _too_deep(entity)
+
+
+def _too_deep(entity: Any) -> Fault | None:
+    """Find a value that is nested deeper than _DEPTH_MAX."""
+    level: list[tuple[str, Any]] = [("", entity)]
+    for _ in range(_DEPTH_MAX):
+        below: list[tuple[str, Any]] = []
+        for place, value in level:
+            if isinstance(value, dict):
+                below += ((_join(place, key), member) for key, member in value.items())
+            elif isinstance(value, list):
+                below += ((f"{place}[{index}]", member) for index, member in enumerate(value))
+        level = below
+    if not level:
+        return None
+    place = level[0][0]
+    return Fault(
+        place if len(place) <= 200 else f"{place[:200]}...", f"nested over {_DEPTH_MAX} deep; entity set aside"
+    )
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = _repr.repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -183,6 +210,8 @@ def _statement(place: str, statement: Any) -> Iterator[Fault]:
 
 def _reference(place: str, reference: Any) -> Iterator[Fault]:
     yield from _object(place, reference)
+    if reference.get("hash"):
+        yield from _field(place, reference, "hash", str)
     if "snaks" not in reference:
         yield Fault(f"{place}.snaks", "missing; entity set aside")
     for found in _map(place, reference, "snaks"):
@@ -195,6 +224,9 @@ def _snak(place: str, snak: Any) -> Iterator[Fault]:
     if kind not in _SNAK_TYPES:
         yield _wrong(f"{place}.snaktype", f"one of {', '.join(_SNAK_TYPES)}", kind)
     yield from _id(f"{place}.property", snak.get("property"))
+    for key in ("hash", "datatype"):
+        if snak.get(key):
+            yield from _field(place, snak, key, str)
     if kind == "value":
         yield from _field(place, snak, "datavalue", dict)
         yield from _datavalue(f"{place}.datavalue", snak["datavalue"])
@@ -218,6 +250,8 @@ def _datavalue(place: str, datavalue: Mapping[str, Any]) -> Iterator[Fault]:
             entity_id_of(value)
         except (KeyError, TypeError, ValueError):
             yield _wrong(inside, "an entity id, or a type and a number", value)
+        if value.get("entity-type"):
+            yield from _field(inside, value, "entity-type", str)
     elif kind == "time":
         for key in ("time", "calendarmodel"):
             yield from _field(inside, value, key, str)

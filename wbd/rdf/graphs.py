@@ -27,8 +27,6 @@ _OWN_LABEL: Final = re.compile(rb"[0-9a-f]{32}")
 _WRITTEN_LABEL: Final = re.compile(rb"_:([0-9a-f]{32})(?![\w.-])")
 _NODE_ID: Final = re.compile(rb"nodeID=[\"']([0-9a-f]{32})[\"']")
 
-_SPACE: Final = 0x20
-
 # So many nodes are looked for one by one; the subjects of a whole text are collected for more.
 _FEW_NODES: Final = 8
 
@@ -112,9 +110,9 @@ def _divide(text: bytes) -> tuple[list[bytes], list[bytes]]:
     start = 0
     at = text.find(b"_:")
     while at >= 0:
-        first, end = text.rfind(b"\n", start, at) + 1 or start, text.index(b"\n", at) + 1
-        # Else it is in a literal or an IRI.
-        if at == first or text[at - 1] == _SPACE:
+        # Else it is in a literal or an IRI, which can have millions of them.
+        if at == start or text[at - 1] in b" \n":
+            first, end = text.rfind(b"\n", start, at) + 1 or start, text.index(b"\n", at) + 1
             ground.append(text[start:first])
             blank[text[first : end - 1]] = None
             if len(blank) > MAX_BLANK_TRIPLES:

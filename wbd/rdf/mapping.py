@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from wbd.errors import BadEntity
 from wbd.rdf import definitions
-from wbd.rdf.context import DUMP, FULL, TRUTHY, Flavour, MappingContext, SiteLookup
+from wbd.rdf.context import DUMP, FULL, TRUTHY, UPDATER, Flavour, MappingContext, SiteLookup
 from wbd.rdf.definitions import claims_of
 from wbd.rdf.faults import find_fault
 from wbd.rdf.statements import StatementMapper
@@ -23,9 +23,9 @@ from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 from wbd.rdf.values import check_id
 from wbd.rdf.vocabulary import CC, DCT, FORMAT_VERSION, ONTOLEX, OWL, RDF, RDFS, SCHEMA, SKOS, WIKIBASE, XSD
 
-__all__ = ["DUMP", "FULL", "TRUTHY", "Flavour", "MappingContext", "SiteLookup", "map_entity"]
+__all__ = ["DUMP", "FULL", "TRUTHY", "UPDATER", "Flavour", "MappingContext", "SiteLookup", "map_entity"]
 
-FAULTS: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+FAULTS: Final = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 """What a fault in the JSON raises in code that takes its shape for granted."""
 
 _A: Final = f"<{RDF}type>"
@@ -39,6 +39,12 @@ TERM_PREDICATES: Final[dict[str, tuple[str, ...]]] = {
     "aliases": (f"<{SKOS}altLabel>",),
 }
 """What a label, description or alias is the object of."""
+
+_SERVICE_PREDICATES: Final = {**TERM_PREDICATES, "labels": (_LABEL,)}
+_MEDIA_PREDICATES: Final = {**TERM_PREDICATES, "labels": (_LABEL, f"<{SCHEMA}caption>")}
+
+_LEXICAL: Final = ("lexeme", "form", "sense")
+"""Types whose entities all have another type that says the same, and names under a predicate of their own."""
 
 
 def term_text(term: Mapping[str, Any]) -> str:
@@ -55,6 +61,9 @@ class EntityMapper:
         self.context = context
         self.flavour = context.flavour
         self.lines: list[str] = []
+        self.term_predicates = _SERVICE_PREDICATES if self.flavour.query_service else TERM_PREDICATES
+        if self.kind == "mediainfo":
+            self.term_predicates = _MEDIA_PREDICATES
         self.statement_mapper = StatementMapper(context, self.lines)
         self.entity_id = check_id(entity["id"])
         namespaces, self.local = context.vocabulary.locate(self.entity_id)
@@ -64,12 +73,14 @@ class EntityMapper:
         return f"<{self.context.vocabulary.entity_iri(check_id(entity_id))}>"
 
     def document(self, revision: int | None, modified: str | None) -> None:
-        """Write the document node."""
+        """Write the document node, or what a query service says of the entity instead."""
         vocabulary, append = self.context.vocabulary, self.lines.append
-        node = iri(f"{vocabulary.data_base}{self.local}")
-        append(f"{node} {_A} <{SCHEMA}Dataset> .")
-        append(f"{node} {_ABOUT} {self.subject} .")
-        if self.flavour.version_info:
+        node = self.subject
+        if not self.flavour.query_service:
+            node = iri(f"{vocabulary.data_base}{self.local}")
+            append(f"{node} {_A} <{SCHEMA}Dataset> .")
+            append(f"{node} {_ABOUT} {self.subject} .")
+        if self.flavour.version_info and not self.flavour.query_service:
             append(f"{node} <{CC}license> {iri(vocabulary.license)} .")
             append(f'{node} <{SCHEMA}softwareVersion> "{FORMAT_VERSION}" .')
         if revision is not None:
@@ -97,16 +108,20 @@ class EntityMapper:
 
     def definition(self) -> None:
         """Write the types of the entity, and for a property its predicates."""
-        type_name = f"{self.kind[0].upper()}{self.kind[1:]}"
-        self.lines.append(f"{self.subject} {_A} {iri(WIKIBASE + type_name)} .")
+        skolem = self.flavour.query_service
+        if not (skolem and (self.kind == "item" or self.kind in _LEXICAL)):
+            type_name = f"{self.kind[0].upper()}{self.kind[1:]}"
+            self.lines.append(f"{self.subject} {_A} {iri(WIKIBASE + type_name)} .")
+        if self.kind == "mediainfo":
+            self.lines.append(f"{self.subject} {_A} <{SCHEMA}MediaObject> .")
         if self.kind == "property":
             vocabulary, datatype = self.context.vocabulary, self.entity["datatype"]
-            self.lines += definitions.property_lines(self.entity_id, datatype, vocabulary)
+            self.lines += definitions.property_lines(self.entity_id, datatype, vocabulary, skolem=skolem)
 
     def terms(self) -> None:
         """Write labels, descriptions and aliases."""
         append, subject = self.lines.append, self.subject
-        for key, predicates in TERM_PREDICATES.items():
+        for key, predicates in self.term_predicates.items():
             for member in (self.entity.get(key) or {}).values():
                 for term in member if key == "aliases" else (member,):
                     text = term_text(term)
@@ -141,6 +156,7 @@ class EntityMapper:
     def lexeme(self) -> None:
         """Write what is particular to lexemes, with their forms and senses."""
         append, subject, entity = self.lines.append, self.subject, self.entity
+        typed = not self.flavour.query_service
         append(f"{subject} {_A} <{ONTOLEX}LexicalEntry> .")
         self.texts(entity.get("lemmas"), subject, f"<{WIKIBASE}lemma>")
         append(f"{subject} <{DCT}language> {self._wd(entity['language'])} .")
@@ -148,7 +164,8 @@ class EntityMapper:
         for form in entity.get("forms") or ():
             node = self._wd(form["id"])
             append(f"{subject} <{ONTOLEX}lexicalForm> {node} .")
-            append(f"{node} {_A} <{WIKIBASE}Form> .")
+            if typed:
+                append(f"{node} {_A} <{WIKIBASE}Form> .")
             append(f"{node} {_A} <{ONTOLEX}Form> .")
             self.texts(form.get("representations"), node, f"<{ONTOLEX}representation>")
             for feature in form.get("grammaticalFeatures") or ():
@@ -157,16 +174,19 @@ class EntityMapper:
         for sense in entity.get("senses") or ():
             node = self._wd(sense["id"])
             append(f"{subject} <{ONTOLEX}sense> {node} .")
-            append(f"{node} {_A} <{WIKIBASE}Sense> .")
+            if typed:
+                append(f"{node} {_A} <{WIKIBASE}Sense> .")
             append(f"{node} {_A} <{ONTOLEX}LexicalSense> .")
             self.texts(sense.get("glosses"), node, f"<{SKOS}definition>")
             self.statements(sense, node)
 
     def texts(self, terms: Mapping[str, Any] | None, subject: str, predicate: str) -> None:
-        """Write terms as labels and under a predicate of their own."""
+        """Write terms under a predicate of their own, and but for a query service as labels."""
+        labels = not self.flavour.query_service
         for term in (terms or {}).values():
             text = term_text(term)
-            self.lines.append(f"{subject} {_LABEL} {text} .")
+            if labels:
+                self.lines.append(f"{subject} {_LABEL} {text} .")
             self.lines.append(f"{subject} {predicate} {text} .")
 
     def everything(self, revision: int | None, modified: str | None) -> None:

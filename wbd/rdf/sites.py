@@ -8,6 +8,8 @@ edition spells its host.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
@@ -124,3 +126,13 @@ def wikidata_site(global_id: str) -> Site | None:
         return Site("en", "https://beta.wikiversity.org/wiki/$1", group)
     host = f"{_RENAMED_HOST.get(language, language)}.{group}.org"
     return Site(language, f"https://{host}/wiki/$1", group)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTable:
+    """Looks sites up in a table; a site that it does not hold is unknown."""
+
+    sites: Mapping[str, Site]
+
+    def __call__(self, global_id: str) -> Site | None:
+        return self.sites.get(global_id)

@@ -36,10 +36,16 @@ def local_name(guid: str) -> str:
     return _NOT_LOCAL.sub(b"-", guid.encode("utf-8", "replace")).decode()
 
 
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("not a string")
+    return value
+
+
 def _snak_hash(snak: Mapping[str, Any]) -> str:
     digest = snak.get("hash")
-    if digest is not None:
-        return str(digest)
+    if digest:
+        return _text(digest)
     kind = snak["snaktype"]
     value = serialize(snak["datavalue"]) if kind == "value" else ""
     return hashes.snak_hash(kind, snak["property"], value)
@@ -68,6 +74,8 @@ class StatementMapper:
         self.wds = f"<{namespaces.wds}"
         self.wdref = f"<{namespaces.wdref}"
         self.value_namespace = namespaces.wdv
+        skolem = self.flavour.query_service
+        self.unknown = (f"<{context.vocabulary.skolem_base}", "> .") if skolem else ("_:", " .")
 
     def datatype(self, snak: Mapping[str, Any], prop: PropertyTerms) -> str:
         """Return the datatype of a snak's property, or "" when nobody knows."""
@@ -76,15 +84,20 @@ class StatementMapper:
     def value(self, snak: Mapping[str, Any], prop: PropertyTerms) -> Term | None:
         """Return the RDF value of a value snak; None where Wikibase writes none."""
         datavalue = snak["datavalue"]
-        datatype = prop.datatype or snak.get("datatype") or ""
-        builders = self.builders
-        if datatype == "external-id":
-            return builders.external_id(datavalue["value"], prop.pattern)
-        build = builders.by_datatype.get(datatype) or builders.by_type.get(datavalue["type"])
-        if build is not None:
-            return build(datavalue["value"])
-        # A type that Wikibase does not know: text has an obvious form, anything else has none.
         value = datavalue["value"]
+        builders = self.builders
+        if type(value) is str:
+            datatype = prop.datatype or snak.get("datatype") or ""
+            if datatype == "external-id":
+                return builders.external_id(value, prop.pattern)
+            build = builders.by_datatype.get(datatype)
+            if build is not None:
+                return build(value)
+        # A property whose datatype changed has values of its old one, which keep their own form.
+        build = builders.by_type.get(datavalue["type"])
+        if build is not None:
+            return build(value)
+        # A type that Wikibase does not know: text has an obvious form, anything else has none.
         return literal(value) if type(value) is str else None
 
     def snak(self, node: str, owner: str, snak: Mapping[str, Any], prop: PropertyTerms, role: Role) -> None:
@@ -115,17 +128,19 @@ class StatementMapper:
     def no_value(
         self, node: str, owner: str, snak: Mapping[str, Any], prop: PropertyTerms, predicate: str, namespace: str
     ) -> None:
-        """Write an unknown value as a blank node, or that there is no value as a type."""
+        """Write an unknown value as a blank node or its skolem IRI, or that there is no value as a type."""
         kind = snak["snaktype"]
         if kind == "novalue":
             self.lines.append(f"{node} {prop.novalue}")
         elif kind == "somevalue":
             # Wikibase's label: the same in every export, another one for every place.
-            digest = snak.get("hash") or hashes.snak_hash(kind, snak["property"])
+            digest = snak.get("hash")
+            digest = _text(digest) if digest else hashes.snak_hash(kind, snak["property"])
             label = hashes.md5(f"{owner}-{namespace}-{self.value_namespace}-{digest}")
-            self.lines.append(f"{node} {predicate} _:{label} .")
+            before, behind = self.unknown
+            self.lines.append(f"{node} {predicate} {before}{label}{behind}")
         else:
-            raise ValueError(f"unknown snaktype {kind!r}")
+            raise ValueError("unknown snaktype")
 
     def group(self, subject: str, statements: Iterable[Mapping[str, Any]]) -> None:
         """Write the statements of one property."""
@@ -133,6 +148,7 @@ class StatementMapper:
         statements = list(statements)
         ranks = [statement.get("rank", "normal") for statement in statements]
         best = "preferred" if "preferred" in ranks else "normal"
+        typed = not flavour.query_service
         for statement, rank in zip(statements, ranks, strict=True):
             main = statement["mainsnak"]
             prop = properties[main["property"]]
@@ -144,7 +160,8 @@ class StatementMapper:
                 continue
             node = f"{self.wds}{owner}>"
             append(f"{subject} {prop.claim} {node} .")
-            append(f"{node} {_IS_STATEMENT}")
+            if typed:
+                append(f"{node} {_IS_STATEMENT}")
             if rank == best:
                 append(f"{node} {_IS_BEST}")
             append(f"{node} {_RANK[rank]}")
@@ -182,7 +199,8 @@ class StatementMapper:
         if known is not reference and known == reference:
             return
         node = f"{self.wdref}{name}>"
-        self.lines.append(f"{node} {_IS_REFERENCE}")
+        if not self.flavour.query_service:
+            self.lines.append(f"{node} {_IS_REFERENCE}")
         for snaks in (reference["snaks"] or {}).values():
             for snak in snaks:
                 prop = self.properties[snak["property"]]

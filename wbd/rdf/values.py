@@ -77,12 +77,12 @@ _XSD_DATETIME: Final = f"^^<{XSD}dateTime>"
 _WKT: Final = f"^^<{GEO}wktLiteral>"
 
 _AMOUNT: Final = re.compile(r"[-+](?:[1-9][0-9]*|[0-9])(?:\.[0-9]+)?")
-_INFINITE: Final = (math.inf, -math.inf)
 _ZERO: Final = re.compile(r"[-+]0+(?:\.0+)?")
 # Wikibase's limit on the digits of a decimal, sign and point included.
 _AMOUNT_CHARACTERS_MAX: Final = 127
 
 _ENTITY_ID: Final = re.compile(r"(?:[A-Za-z][\w-]*:)*:?[A-Za-z][1-9][0-9]*(?:-[A-Za-z][1-9][0-9]*)?", re.ASCII)
+_SCHEMA_ID: Final = re.compile(r"E[1-9][0-9]*", re.ASCII)
 _LETTERS: Final[dict[str, str]] = {"item": "Q", "property": "P", "lexeme": "L", "mediainfo": "M"}
 
 # Bound on remembered times: some 10 MB.
@@ -115,21 +115,31 @@ def entity_id_of(value: Mapping[str, Any]) -> str:
 
 
 def _integer(value: Any) -> int:
+    # The message does not show the value: it can be of any size. faults.py looks it up.
     if type(value) is not int:
-        raise TypeError(f"{value!r} is no integer")
+        raise TypeError("not an integer")
     return value
 
 
 def _number(value: Any) -> float:
     if type(value) is not float and type(value) is not int:
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
+        raise TypeError("not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _string(value: Any) -> str:
     if type(value) is not str:
-        raise TypeError(f"{value!r} is no string")
+        raise TypeError("not a string")
     return value
+
+
+def _iri_or_literal(text: str) -> str:
+    """Return an IRI; without a scheme it cannot be one, and stays as it is in a literal."""
+    address = text.strip(PHP_SPACE)
+    return iri(address) if is_absolute(address) else literal(address)
 
 
 def decimal(value: Any) -> str | None:
@@ -139,11 +149,14 @@ def decimal(value: Any) -> str | None:
     Returns:
         None for what is no decimal or too long; Wikibase refuses such values.
     """
-    if value is None or value in _INFINITE or value != value:
+    if value is None:
         return None
     if type(value) is int or type(value) is float:
+        number = _number(value)
+        if not math.isfinite(number):
+            return None
         # Seventeen significant digits, which is what Wikibase takes of a number.
-        value = f"{Decimal(f'{value:+.16e}').normalize():+f}"
+        value = f"{Decimal(f'{number:+.16e}').normalize():+f}"
     amount = _string(value).strip(PHP_SPACE)
     if amount and amount[0] not in "+-":
         amount = f"+{amount}"
@@ -185,6 +198,7 @@ class ValueBuilders:
             "tabular-data": self.commons_data,
             "url": self.url,
             "math": self.math,
+            "entity-schema": self.entity_schema,
         }
         """Builders that the property's datatype asks for; they win."""
         self.by_type: dict[str, Builder] = {
@@ -207,14 +221,18 @@ class ValueBuilders:
 
     def url(self, value: str) -> str:
         """Return a URL as an IRI; as a literal when it has no scheme."""
-        address = _string(value).strip(PHP_SPACE)
-        return iri(address) if is_absolute(address) else literal(address)
+        return _iri_or_literal(_string(value))
 
     def math(self, value: str) -> str:
         """Return a formula: MathML where it can be rendered, else its TeX."""
         if self._formula is None:
             return literal(_string(value))
         return f"{literal(self._formula(_string(value)))}^^<http://www.w3.org/1998/Math/MathML>"
+
+    def entity_schema(self, value: str) -> str:
+        """Return the IRI of an entity schema that is named by a string, as first snaks of this datatype had it."""
+        name = _string(value).strip(PHP_SPACE)
+        return f"{self._wd}{name}>" if _SCHEMA_ID.fullmatch(name) else literal(value)
 
     def external_id(self, value: str, pattern: str | None) -> Term:
         """Return an identifier, with its IRI when the property has a *pattern* with ``$1``."""
@@ -276,18 +294,18 @@ class ValueBuilders:
                 f"{node} <{WIKIBASE}timeValue> {simple} .",
                 f'{node} <{WIKIBASE}timePrecision> "{precision}"{_XSD_INTEGER} .',
                 f'{node} <{WIKIBASE}timeTimezone> "{timezone}"{_XSD_INTEGER} .',
-                f"{node} <{WIKIBASE}timeCalendarModel> {iri(calendar.strip(PHP_SPACE))} .",
+                f"{node} <{WIKIBASE}timeCalendarModel> {_iri_or_literal(calendar)} .",
             ),
         )
 
     def _quantity_node(self, amount: str, unit: str, upper: str | None, lower: str | None) -> tuple[str, list[str]]:
         name = hashes.md5(hashes.quantity_serialization(amount, unit, upper, lower))
         node = f"{self._wdv}{name}>"
-        address = unit.strip(PHP_SPACE)
+        measured = f"<{UNIT_ONE}>" if unit.strip(PHP_SPACE) == "1" else _iri_or_literal(unit)
         lines = [
             f"{node} {_TYPE} <{WIKIBASE}QuantityValue> .",
             f'{node} <{WIKIBASE}quantityAmount> "{amount}"{_XSD_DECIMAL} .',
-            f"{node} <{WIKIBASE}quantityUnit> {iri(UNIT_ONE if address == '1' else address)} .",
+            f"{node} <{WIKIBASE}quantityUnit> {measured} .",
         ]
         if upper is not None and lower is not None:
             lines.append(f'{node} <{WIKIBASE}quantityUpperBound> "{upper}"{_XSD_DECIMAL} .')
@@ -349,7 +367,7 @@ class ValueBuilders:
             f"{node} {_TYPE} <{WIKIBASE}GlobecoordinateValue> .",
             f'{node} <{WIKIBASE}geoLatitude> "{north}"{_XSD_DOUBLE} .',
             f'{node} <{WIKIBASE}geoLongitude> "{east}"{_XSD_DOUBLE} .',
-            f"{node} <{WIKIBASE}geoGlobe> {iri(globe.strip(PHP_SPACE))} .",
+            f"{node} <{WIKIBASE}geoGlobe> {_iri_or_literal(globe)} .",
         ]
         if precision is None:
             precision = _AUTO_PRECISION

@@ -1,8 +1,10 @@
 """Two versions of one RDF document, read together: what they share word for word is parsed once.
 
 Most of the time that a diff of two documents takes is their parsing, and versions of one document share nearly all of
-it. N-Triples is divided into lines, Turtle at ends of statements that end a line; where Turtle cannot be divided
-without parsing it, or anything goes wrong, the documents are read one by one.
+it. N-Triples is divided into lines, Turtle at full stops that end a line. The parts are read by the letter of the
+standards, where no string or IRI but a long string holds a line break: if that succeeds, each of these full stops ended
+a statement, and statements that stand under the same prefixes mean the same in any order. Documents with long strings,
+with directives further down, or that cannot be read so, are read one by one.
 """
 
 from __future__ import annotations
@@ -11,20 +13,28 @@ import re
 from typing import Final
 
 from wbd.errors import BadInput
-from wbd.rdf.documents import MAX_TEXT_BYTES, N_TRIPLES, TURTLE, UTF8_MARK, Document, read_document, syntax_name
+from wbd.rdf.documents import (
+    MAX_TEXT_BYTES,
+    N_TRIPLES,
+    TURTLE,
+    UTF8_MARK,
+    Document,
+    read_document,
+    read_strictly,
+    syntax_name,
+)
 
 _STATEMENT_END: Final = b" .\n"
+_HASH: Final = ord("#")
 _DIRECTIVES: Final = re.compile(rb"(?:(?:@prefix[ \t]+[^\s<>\"'#]*:|@base)[ \t]*<[^<>\s]*>[ \t]*\.[ \t]*\n\s*)*")
-# What makes a Turtle document one piece: long strings, and directives further down.
-_PIECE_MARKS: Final = (b'"""', b"'''", b"@prefix", b"@base", b"@version")
-# A directive of SPARQL's spelling, in lower case, at the start or behind a statement or a comment. Three expressions,
-# because one that begins with a fixed character is ten times as fast.
-_DIRECTIVE: Final = rb"\s*(?:prefix\s+[^\s<>\"'#]*:|base|version)\s*[<\"'#]"
-_LATER_DIRECTIVES: Final = (
-    re.compile(rb"\A" + _DIRECTIVE),
-    re.compile(rb"\." + _DIRECTIVE),
-    re.compile(rb"#[^\n]*\n" + _DIRECTIVE),
-)
+# What makes a Turtle document one piece: long strings, and directives further down, here in lower case. Only blanks
+# stand between the first directive of SPARQL's spelling and the start of the text, a full stop or the end of a line.
+# Strings can look like that too, which costs time only. Several expressions, because one that begins with a fixed
+# character is ten times as fast.
+_LONG_QUOTES: Final = (b'"""', b"'''")
+_DIRECTIVE: Final = rb"[ \t]*(?:prefix|base|version)(?![\w-])"
+_FIRST_DIRECTIVE: Final = re.compile(_DIRECTIVE)
+_LATER_DIRECTIVES: Final = tuple(re.compile(start + _DIRECTIVE) for start in (rb"@", rb"\.", rb"\n", rb"\r"))
 
 
 def read_pair(
@@ -42,12 +52,12 @@ def read_pair(
         if parts is not None:
             shared, head = parts[0], parts[3]
             try:
-                both, *sides = (read_document(head + part, name, max_text_bytes=max_text_bytes) for part in parts[:3])
+                both, *sides = (read_strictly(head + part, name, max_text_bytes=max_text_bytes) for part in parts[:3])
                 prefixes = both.prefixes if shared else sides[0].prefixes
                 before, after = (Document(both.text + side.text, prefixes) for side in sides)
                 return before, after
             except BadInput:
-                # Whole documents have the right place.
+                # The lenient parser may read them, and whole documents have the right place.
                 pass
     before, after = (read_document(each, media_type, max_text_bytes=max_text_bytes) for each in (old, new))
     return before, after
@@ -86,33 +96,39 @@ def _shared_parts(old: bytes, new: bytes, name: str) -> tuple[bytes, bytes, byte
 
 def _is_one_piece(text: bytes) -> bool:
     """Tell whether Turtle may hold a long string, or a directive, which changes what follows."""
-    if any(mark in text for mark in _PIECE_MARKS):
+    if any(mark in text for mark in _LONG_QUOTES):
         return True
     lower = text.lower()
-    return any(directive.search(lower) for directive in _LATER_DIRECTIVES)
+    return bool(_FIRST_DIRECTIVE.match(lower)) or any(directive.search(lower) for directive in _LATER_DIRECTIVES)
 
 
 def _blocks(text: bytes) -> list[bytes]:
     """
     Divide Turtle without long strings and directives at ends of statements that end a line; each lacks its full stop.
 
-    No short string and no IRI holds a line break, so a lone full stop at the end of a line ends a statement, unless it
-    stands in a comment. Nothing is returned for a text that ends otherwise.
+    A lone full stop at the end of a line ends a statement, unless it stands in a comment. Nothing is returned for a
+    text that ends otherwise.
     """
     pieces = (text if text.endswith(b"\n") else text + b"\n").split(_STATEMENT_END)
     if pieces.pop().strip():
         return []
-    if b"#" not in text:
+    # Behind a sign of a comment in its line, the full stop can belong to that.
+    doubtful = [at for at, piece in enumerate(pieces) if _HASH in piece and _HASH in piece[piece.rfind(b"\n") + 1 :]]
+    if not doubtful:
         return pieces
     blocks: list[bytes] = []
     held: list[bytes] = []
-    for piece in pieces:
-        if b"#" in piece and piece.find(b"#", piece.rfind(b"\n") + 1) >= 0:
-            # The full stop can belong to a comment.
-            held.append(piece)
-        elif held:
-            blocks.append(_STATEMENT_END.join([*held, piece]))
+    done = 0
+    for at in doubtful:
+        if held and at > done:
+            # The piece behind a doubtful one ends what that began.
+            blocks.append(_STATEMENT_END.join([*held, pieces[done]]))
             held = []
-        else:
-            blocks.append(piece)
-    return blocks + ([_STATEMENT_END.join(held)] if held else [])
+            done += 1
+        blocks += pieces[done:at]
+        held.append(pieces[at])
+        done = at + 1
+    if held and done < len(pieces):
+        held.append(pieces[done])
+        done += 1
+    return [*blocks, _STATEMENT_END.join(held), *pieces[done:]]

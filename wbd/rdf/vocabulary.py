@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
 
 FORMAT_VERSION: Final = "1.0.0"
 
@@ -213,6 +214,12 @@ class Vocabulary:
         """Return the namespaces of this repository."""
         own: Namespaces = self.__dict__["_own"]
         return own
+
+    @cached_property
+    def skolem_base(self) -> str:
+        """IRI before the label of what would be a blank node, on the host of the entities (RDF 1.1, section 3.5)."""
+        parts = urlsplit(self.entity_base)
+        return f"{parts.scheme}://{parts.netloc}/.well-known/genid/"
 
     @property
     def prefixes(self) -> Mapping[str, str]:

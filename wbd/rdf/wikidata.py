@@ -1,8 +1,7 @@
 """What entity JSON does not tell about Wikidata: standard units, and the IRIs of well-known identifiers.
 
-A starting set, so that a first run shows normalized values. An installation brings its own: datatypes and
-identifier patterns from its property entities (property_facts), units from Wikibase's unit conversion file
-(units_from_config).
+A starting set, so that a first run shows normalized values. An installation brings its own in the file of
+wikibase_rdf_config; property_facts reads what that file says of properties off their entities.
 """
 
 from __future__ import annotations
@@ -98,20 +97,6 @@ FORMATTER_URIS: Final[Mapping[str, str]] = {
     "P2163": "http://id.worldcat.org/fast/$1",
 }
 """IRI patterns of identifiers that many items have."""
-
-
-def units_from_config(config: Mapping[str, Any], entity_base: str = _ENTITY) -> dict[str, UnitConversion]:
-    """
-    Read Wikibase's unit conversion file: unit id -> {"factor": ..., "unit": standard unit id}.
-
-    Factors of zero or less are left out, as Wikibase ignores them.
-    """
-    units = {}
-    for unit, conversion in config.items():
-        factor = str(conversion["factor"])
-        if factor.strip("+0.") and not factor.startswith("-"):
-            units[f"{entity_base}{unit}"] = (factor, f"{entity_base}{conversion['unit']}")
-    return units
 
 
 def property_facts(entity: Mapping[str, Any], pattern_property: str = FORMATTER_PROPERTY) -> tuple[str, str | None]:

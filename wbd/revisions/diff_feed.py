@@ -1,11 +1,11 @@
 """Find the revisions whose diff is not published yet, and remember those that are.
 
-Reads:  entity_head, entity_revisions, entity_diff_state
-Writes: entity_diff_state, entity_diff_failures
+Reads:  entity_head, entity_revisions, entity_diff_state, entity_diff_requests, entity_diff_failures
+Writes: entity_diff_state, entity_diff_failures, entity_diff_requests
 
 Rows become visible in commit order, not in the order of their timestamps, so a plain high-water mark would lose rows.
 The poll goes on from a position per shard, reads a window behind it again every few seconds, and leaves out what
-entity_diff_state says is done. A sweep by primary key finds what still drifted.
+entity_diff_state says is done. A sweep over what lies behind the positions finds what still drifted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from wbd.engines.mysql import Database, Transaction
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 2)
 _REASON_LENGTH = 2000
+_SWEEP_START = (-1, _EPOCH, "")
+# Of one look for heads to publish whole.
+_RECONCILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,13 @@ class WaitingHead:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRevision:
-    """A revision to diff against the last one that consumers hold (base_*, None when there is none)."""
+    """
+    A revision to diff against the last one that consumers hold.
+
+    snapshot_key: "" when the revision deletes the entity.
+    base_revision_id: None when consumers hold nothing.
+    base_snapshot_key: None too, or when the base has no row; "" when it deleted the entity.
+    """
 
     entity_id: str
     revision_id: int
@@ -44,6 +53,25 @@ class WaitingRevision:
     created_at: datetime
     base_revision_id: int | None
     base_snapshot_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """A head to publish whole. request: when somebody asked for it; "" when its snapshot appeared at last."""
+
+    head: WaitingHead
+    revision: WaitingRevision
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A revision set aside. missing: its snapshot could not be had, and may appear."""
+
+    entity_id: str
+    revision_id: int
+    reason: str
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +90,8 @@ class DiffFeed:
         self._db = db
         self._overlap = timedelta(seconds=overlap_s)
         self._positions: dict[int, datetime] = {}
-        self._swept_to = ""
+        # Shard, and the last head that was looked at in it.
+        self._swept_to: tuple[int, datetime, str] = _SWEEP_START
 
     def follow(self, shards: dict[int, datetime | None]) -> None:
         """Take the shards that are ours now, each from its stored position less the overlap, or its beginning."""
@@ -115,17 +144,66 @@ class DiffFeed:
         return heads
 
     def sweep(self, limit: int) -> tuple[list[WaitingHead], bool]:
-        """Look at the next *limit* heads by primary key; return those of ours that wait, and whether that was all."""
-        rows = self._db.query(
-            "SELECT h.entity_id, h.shard, h.head_revision_id, h.updated_at, s.seen_revision_id FROM entity_head h"
-            " LEFT JOIN entity_diff_state s ON s.entity_id = h.entity_id"
-            " WHERE h.entity_id > %s ORDER BY h.entity_id LIMIT %s",
-            (self._swept_to, limit),
+        """
+        Look at the next *limit* heads of our shards that lie where no poll looks again.
+
+        Returns:
+            Those that wait, and whether every shard has been looked at; then the next call begins anew.
+        """
+        waiting: list[WaitingHead] = []
+        for shard in sorted(each for each in self._positions if each >= self._swept_to[0]):
+            after = self._swept_to[1:] if shard == self._swept_to[0] else _SWEEP_START[1:]
+            rows = self._db.query(
+                "SELECT h.entity_id, h.shard, h.head_revision_id, h.updated_at, s.seen_revision_id FROM entity_head h"
+                " LEFT JOIN entity_diff_state s ON s.entity_id = h.entity_id"
+                " WHERE h.shard = %s AND h.updated_at >= %s AND h.updated_at < %s"
+                " AND (h.updated_at > %s OR h.entity_id > %s) ORDER BY h.updated_at, h.entity_id LIMIT %s",
+                (shard, after[0], self._positions[shard], *after, limit),
+            )
+            waiting += [WaitingHead(*head) for *head, seen in rows if (seen or 0) < head[2]]
+            limit -= len(rows)
+            if limit == 0:
+                self._swept_to = (shard, rows[-1][3], rows[-1][0])
+                return waiting, False
+        self._swept_to = _SWEEP_START
+        return waiting, True
+
+    def reconciles(self) -> list[Reconcile]:
+        """Return heads of ours that somebody wants published whole, oldest request first."""
+        return self._reconciles("entity_diff_requests q", "q.requested_at", "", "q.requested_at")
+
+    def found_again(self) -> list[Reconcile]:
+        """Return heads of ours that were set aside because their snapshots were missing, as reconciles."""
+        return self._reconciles(
+            "entity_diff_failures q",
+            "NULL",
+            " AND q.missing AND q.revision_id = h.head_revision_id AND s.seen_revision_id >= q.revision_id"
+            " AND COALESCE(s.published_revision_id, 0) < q.revision_id",
+            "q.failed_at",
         )
-        ended = len(rows) < limit
-        self._swept_to = "" if ended else rows[-1][0]
-        waiting = [WaitingHead(*head) for *head, seen in rows if head[1] in self._positions and (seen or 0) < head[2]]
-        return waiting, ended
+
+    def _reconciles(self, source: str, request: str, condition: str, order: str) -> list[Reconcile]:
+        if not self._positions:
+            return []
+        marks = ",".join(["%s"] * len(self._positions))
+        rows = self._db.query(
+            "SELECT h.entity_id, h.shard, h.head_revision_id, h.updated_at,"
+            " r.revision_id, r.snapshot_key, r.snapshot_bytes, r.created_at, s.published_revision_id,"
+            f" {request} FROM {source}"
+            " JOIN entity_head h ON h.entity_id = q.entity_id"
+            " JOIN entity_revisions r ON r.entity_id = h.entity_id AND r.revision_id = h.head_revision_id"
+            " LEFT JOIN entity_diff_state s ON s.entity_id = h.entity_id"
+            f" WHERE h.shard IN ({marks}){condition} ORDER BY {order}, h.entity_id LIMIT %s",
+            (*self._positions, _RECONCILES),
+        )
+        return [
+            Reconcile(
+                WaitingHead(*row[:4]),
+                WaitingRevision(row[0], row[4], row[5], row[6], row[7], row[8], None),
+                "" if row[9] is None else row[9].isoformat(timespec="microseconds"),
+            )
+            for row in rows
+        ]
 
     def revisions(self, heads: Sequence[WaitingHead], limit: int) -> list[WaitingRevision]:
         """
@@ -156,10 +234,16 @@ class DiffFeed:
             found.append(revision)
         return found
 
-    def record(self, progress: Iterable[Progress], failures: Iterable[tuple[str, int, str]] = ()) -> None:
-        """Store how far entities have come, and revisions set aside with their reasons; never moves back."""
+    def record(
+        self,
+        progress: Iterable[Progress],
+        failures: Iterable[Failure] = (),
+        answered: Iterable[Reconcile] = (),
+    ) -> None:
+        """Store how far entities have come, what is set aside, and which requests are done; never moves back."""
         rows = sorted((p.entity_id, p.seen_revision_id, p.published_revision_id) for p in progress)
-        reasons = [(entity, revision, reason[:_REASON_LENGTH]) for entity, revision, reason in failures]
+        reasons = sorted((f.entity_id, f.revision_id, f.reason[:_REASON_LENGTH], f.missing) for f in failures)
+        requests = sorted((each.head.entity_id, each.request) for each in answered if each.request)
 
         def write(tx: Transaction) -> None:
             tx.insert(
@@ -170,9 +254,11 @@ class DiffFeed:
                 " COALESCE(VALUES(published_revision_id), 0)), 0)",
             )
             tx.insert(
-                "entity_diff_failures (entity_id, revision_id, reason)",
+                "entity_diff_failures (entity_id, revision_id, reason, missing)",
                 reasons,
-                on_duplicate="reason = VALUES(reason), failed_at = CURRENT_TIMESTAMP(6)",
+                on_duplicate="reason = VALUES(reason), missing = VALUES(missing), failed_at = CURRENT_TIMESTAMP(6)",
             )
+            for request in requests:
+                tx.execute("DELETE FROM entity_diff_requests WHERE entity_id = %s AND requested_at = %s", request)
 
         self._db.transaction(write)

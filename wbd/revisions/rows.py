@@ -59,6 +59,11 @@ class EntityRows:
     sitelink_id: str | None
 
 
+def no_rows() -> EntityRows:
+    """Return what describes a deleted entity."""
+    return EntityRows({table: {} for table in TABLES}, None)
+
+
 def rows_of(entity: Entity) -> EntityRows:
     """Return every row that describes *entity* as a head; a redirect has but one."""
     tables: dict[Table, TableRows] = {table: {} for table in TABLES}

@@ -78,8 +78,9 @@ def canonical(data: dict[str, Any]) -> bytes:
     """Return the bytes that content_hash covers: sorted keys, without NOT_CONTENT and empty maps."""
     content = {key: value for key, value in data.items() if key not in NOT_CONTENT and (value or key not in _MAPS)}
     for key in ("forms", "senses"):
-        if key in content:
-            content[key] = [_without_empty(part) for part in content[key]]
+        # Of other entities than lexemes these are members like any other, and can hold anything.
+        if isinstance(content.get(key), list):
+            content[key] = [_without_empty(part) if isinstance(part, dict) else part for part in content[key]]
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 

@@ -1,0 +1,106 @@
+"""Builds of the C code for fuzzing: with sanitizers, and with counters of the branches that ran.
+
+Atheris counts branches of Python only, and C built by clang. gcc's trace-pc with coverage.c behind it counts those of
+C built by gcc; what ran is told to Atheris' counters after each input. So the search is guided by C's branches too, and
+no second compiler is needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+_RDF = ROOT / "wbd" / "rdf"
+_HERE = Path(__file__).parent
+_SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
+VARIANTS = {"plain": [], "colliding": ["-DSETDIFF_HASH_MASK=UINT64_C(3)"]}
+"""Name of a build -> its flags."""
+
+# Atheris wants counters before it starts; the C code has some three hundred blocks.
+_COUNTERS = 1 << 12
+_ROOM = 1 << 12
+
+
+def compiler() -> str:
+    found = next((path for name in ("cc", "gcc") if (path := shutil.which(name))), None)
+    if found is None:
+        raise SystemExit("fuzz: no C compiler; apt-get install gcc libc6-dev")
+    return found
+
+
+def build(folder: Path) -> None:
+    """Build every variant into *folder*."""
+    for name, flags in VARIANTS.items():
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        common = [compiler(), "-std=c11", "-fPIC", *_SANITIZE, "-isystem", sysconfig.get_path("include"), *flags]
+        objects = []
+        for source in (_RDF / "_setdiff.c", _RDF / "setdiff.c", _HERE / "coverage.c"):
+            traced = [] if source.parent == _HERE else ["-fsanitize-coverage=trace-pc"]
+            objects.append(str(place / f"{source.stem}.o"))
+            subprocess.run([*common, *traced, "-c", str(source), "-o", objects[-1]], check=True)
+        # Without the sanitizers' libraries: theirs come with Atheris.
+        subprocess.run([compiler(), "-shared", *objects, "-o", str(place / "_setdiff.so")], check=True)
+
+
+def environment() -> dict[str, str]:
+    """
+    Return the environment in which such a build can be loaded.
+
+    gcc's own AddressSanitizer brings stubs of the functions that libFuzzer counts by; Atheris has one without.
+    """
+    spec = importlib.util.find_spec("asan_with_fuzzer")
+    assert spec is not None and spec.origin is not None
+    return {
+        **os.environ,
+        "LD_PRELOAD": spec.origin,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
+
+
+class Variant:
+    """One loaded build."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        path = folder / name / "_setdiff.so"
+        spec = importlib.util.spec_from_file_location("wbd.rdf._setdiff", path)
+        assert spec is not None and spec.loader is not None
+        self.module: ModuleType = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+        self.library = ctypes.CDLL(str(path))
+        self._places = (ctypes.c_uint16 * _ROOM)()
+        self._counts = (ctypes.c_uint8 * _ROOM)()
+
+    def take(self) -> list[tuple[int, int]]:
+        """Return the places of the code that ran since the last call, and how often."""
+        found = self.library.fuzz_take(self._places, self._counts, ctypes.c_size_t(_ROOM))
+        return list(zip(self._places[:found], self._counts[:found], strict=True))
+
+
+def counting(check: Callable[[bytes], None], variants: list[Variant]) -> Callable[[bytes], None]:
+    """Return a check that tells Atheris which branches of the C code ran."""
+    import atheris
+
+    counters = [atheris._reserve_counter() for _ in range(_COUNTERS)]
+
+    def run(data: bytes) -> None:
+        for variant in variants:
+            variant.take()
+        check(data)
+        for number, variant in enumerate(variants):
+            for place, count in variant.take():
+                # A call or two more for a loop, as libFuzzer's classes of counts have it.
+                for _ in range(count.bit_length()):
+                    atheris._trace_branch(counters[(place * 2 + number) * 0x9E3779B1 % (1 << 32) >> 20])
+
+    return run
