@@ -12,7 +12,7 @@ sides whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -294,6 +294,8 @@ class _Shared:
         self.wdref = nodes[1]
         self.subjects = {line[: line.index(">") + 1] for line in lines if line.startswith(nodes)}
         self.has_nodes = bool(self.subjects)
+        self.has_values = any(node.startswith(nodes[0]) for node in self.subjects)
+        self.value_keys: set[object] = set()
         # Several sitelinks can be to one wiki, and, where sites share a path, to one page of it.
         groups = [line for line in lines if _WIKI_GROUP in line]
         pages = [line for line in lines if _PART_OF in line]
@@ -317,29 +319,57 @@ class _Shared:
             return set(lines)
         statement_mapper = StatementMapper(self.context, lines)
         claims, others = claims_of(old), claims_of(new)
-        for name, group in claims.items():
-            if others.get(name) == group:
-                for statement in group:
-                    self._statement(statement, statement_mapper)
+        unchanged = [group for name, group in claims.items() if others.get(name) == group]
+        if self.has_values:
+            changed = [group for name, group in claims.items() if others.get(name) != group]
+            changed += [group for name, group in others.items() if claims.get(name) != group]
+            self.value_keys = {
+                _value_key(snak)
+                for group in changed
+                for statement in group
+                for snak in _snaks(statement)
+                if _is_deep(snak)
+            }
+        for group in unchanged:
+            for statement in group:
+                for reference in statement.get("references") or ():
+                    name = reference_name(reference)
+                    if f"{self.wdref}{name}>" in self.subjects:
+                        statement_mapper.reference(name, reference)
+                if self.has_values:
+                    self._values(statement, statement_mapper)
         return set(lines)
 
-    def _statement(self, statement: Mapping[str, Any], mapper: StatementMapper) -> None:
-        self._values(((statement["mainsnak"],),), mapper)
-        self._values((statement.get("qualifiers") or {}).values(), mapper)
-        for reference in statement.get("references") or ():
-            name = reference_name(reference)
-            if f"{self.wdref}{name}>" in self.subjects:
-                mapper.reference(name, reference)
-            self._values((reference["snaks"] or {}).values(), mapper)
+    def _values(self, statement: Mapping[str, Any], mapper: StatementMapper) -> None:
+        for snak in _snaks(statement):
+            if _is_deep(snak) and _value_key(snak) in self.value_keys:
+                term = mapper.value(snak, mapper.properties[snak["property"]])
+                lines = getattr(term, "lines", ())
+                if any(line[: line.index(">") + 1] in self.subjects for line in lines):
+                    mapper.lines += lines
 
-    def _values(self, groups: Iterable[Iterable[Mapping[str, Any]]], mapper: StatementMapper) -> None:
-        for group in groups:
-            for snak in group:
-                if snak["snaktype"] == "value" and snak["datavalue"]["type"] in _DEEP_TYPES:
-                    term = mapper.value(snak, mapper.properties[snak["property"]])
-                    lines = getattr(term, "lines", ())
-                    if any(line[: line.index(">") + 1] in self.subjects for line in lines):
-                        mapper.lines += lines
+
+def _snaks(statement: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield all snaks of a statement."""
+    yield statement["mainsnak"]
+    for group in (statement.get("qualifiers") or {}).values():
+        yield from group
+    for reference in statement.get("references") or ():
+        for group in (reference["snaks"] or {}).values():
+            yield from group
+
+
+def _is_deep(snak: Mapping[str, Any]) -> bool:
+    return snak["snaktype"] == "value" and snak["datavalue"]["type"] in _DEEP_TYPES
+
+
+def _value_key(snak: Mapping[str, Any]) -> object:
+    """Return what equal value nodes have alike; one for all quantities, since different ones share normalized nodes."""
+    value = snak["datavalue"]["value"]
+    kind = snak["datavalue"]["type"]
+    if kind == "time":
+        return value["time"]
+    return (value["latitude"], value["longitude"]) if kind == "globecoordinate" else kind
 
 
 # Types of data values that have value nodes.

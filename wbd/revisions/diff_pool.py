@@ -18,6 +18,7 @@ import multiprocess
 from multiprocess.connection import Connection, wait
 
 from wbd.revisions.diff_chain import Chain, ChainPlanner, Planned
+from wbd.runtime.memory import collect_seldom
 
 # A process is given so much at once: many small chains, or one large one.
 _GROUP_CHAINS = 16
@@ -160,6 +161,7 @@ def _serve(pipe: Connection[Any, Any], planner: ChainPlanner) -> None:
     # The worker drains when it is asked to end, and needs this process for that.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    collect_seldom()
     while True:
         try:
             group, until_mono_s = pipe.recv()

@@ -37,6 +37,7 @@ from wbd.revisions.store import SHARDS
 from wbd.runtime import logs
 from wbd.runtime.clock import SystemClock
 from wbd.runtime.leases import SlotLeases
+from wbd.runtime.memory import collect_seldom
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
 from wbd.settings import Settings
@@ -112,6 +113,7 @@ class EntityDiffWorker:
 
     def start(self, run: Run) -> None:
         """Check the servers and join the processes that share the shards."""
+        collect_seldom()
         self._db.query("SELECT 1 FROM entity_diff_state LIMIT 1")
         self._objects.ping()
         self._producer.ping()
