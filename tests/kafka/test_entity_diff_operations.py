@@ -200,6 +200,7 @@ def test_when_what_consumers_hold_is_lost_the_next_revision_is_published_whole(w
     until_idle(worker, run)
     retry_now(worker)
     until_idle(worker, run)
+    assert worker.health()["reconciles"] == 1
     worker.stop()
     assert operations(wiki) == [("import", 1, None), ("reconcile", 2, 1), ("diff", 3, 2)]
 

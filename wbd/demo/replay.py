@@ -122,7 +122,7 @@ class Replay:
         result.removed += len(removed)
         if event.entity_id in self._graphs or len(self._graphs) < MAX_REPLAYED:
             graph = self._graphs.setdefault(event.entity_id, set())
-            if event.operation == "reconcile" and event.sequence == 0:
+            if event.operation in ("reconcile", "delete") and event.sequence == 0:
                 graph.clear()
             graph -= removed
             graph |= added

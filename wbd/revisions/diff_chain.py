@@ -62,6 +62,7 @@ class Planned:
     """
     What becomes of one revision: the messages of its event, or why it is set aside.
 
+    whole: it is published whole.
     unforeseen: the traceback of a fault that the mapping has no name for.
     """
 
@@ -69,6 +70,7 @@ class Planned:
     messages: list[bytes] = field(default_factory=list)
     added: int = 0
     removed: int = 0
+    whole: bool = False
     reason: str = ""
     missing: bool = False
     unforeseen: str = ""
@@ -115,7 +117,7 @@ class ChainPlanner:
                     link.created_at.replace(tzinfo=UTC),
                     chain.request if whole else "",
                 )
-                plans.append(self._planned(step, diff))
+                plans.append(self._planned(step, diff, whole))
             except PermanentError as error:
                 plans.append(Planned(link.revision_id, reason=str(error)))
                 continue
@@ -127,9 +129,9 @@ class ChainPlanner:
             base, base_id, base_unread, whole = new, link.revision_id, None, False
         return plans
 
-    def _planned(self, step: Step, diff: RdfDiff) -> Planned:
+    def _planned(self, step: Step, diff: RdfDiff, whole: bool) -> Planned:
         messages = self.writer.messages(step, diff, datetime.now(UTC))
-        return Planned(step.revision_id, messages, len(diff.added), len(diff.removed))
+        return Planned(step.revision_id, messages, len(diff.added), len(diff.removed), whole)
 
 
 def _operation(base: dict[str, Any] | None, new: dict[str, Any] | None, whole: bool) -> Operation:

@@ -169,7 +169,7 @@ class DiffFeed:
         return waiting, True
 
     def reconciles(self) -> list[Reconcile]:
-        """Return heads of ours that somebody wants published whole, oldest request first."""
+        """Return heads of ours that somebody wants published whole, oldest request first, at most MAX_BATCH_BYTES."""
         return self._reconciles("entity_diff_requests q", "q.requested_at", "", "q.requested_at")
 
     def found_again(self) -> list[Reconcile]:
@@ -196,14 +196,16 @@ class DiffFeed:
             f" WHERE h.shard IN ({marks}){condition} ORDER BY {order}, h.entity_id LIMIT %s",
             (*self._positions, _RECONCILES),
         )
-        return [
-            Reconcile(
-                WaitingHead(*row[:4]),
-                WaitingRevision(row[0], row[4], row[5], row[6], row[7], row[8], None),
-                "" if row[9] is None else row[9].isoformat(timespec="microseconds"),
-            )
-            for row in rows
-        ]
+        found: list[Reconcile] = []
+        total = 0
+        for row in rows:
+            revision = WaitingRevision(row[0], row[4], row[5], row[6], row[7], row[8], None)
+            total += revision.snapshot_bytes
+            if found and total > MAX_BATCH_BYTES:
+                break
+            asked = "" if row[9] is None else row[9].isoformat(timespec="microseconds")
+            found.append(Reconcile(WaitingHead(*row[:4]), revision, asked))
+        return found
 
     def revisions(self, heads: Sequence[WaitingHead], limit: int) -> list[WaitingRevision]:
         """

@@ -358,7 +358,7 @@ class EntityDiffWorker:
         lag_s = (run.clock.now() - recorded_at.replace(tzinfo=UTC)).total_seconds()
         n = self._numbers
         n.diffs += 1
-        n.reconciles += chain.whole
+        n.reconciles += planned.whole
         n.messages += len(planned.messages)
         n.triples_added += planned.added
         n.triples_removed += planned.removed
