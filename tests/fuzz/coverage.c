@@ -1,8 +1,9 @@
-/* Which branches of instrumented C code ran, for a fuzzer that counts branches itself.
+/* Which branches of instrumented C code ran, for libFuzzer to count.
  *
  * gcc calls __sanitizer_cov_trace_pc() at each block of code built with
  * -fsanitize-coverage=trace-pc; this file is built without. A place in the code is told by its
- * distance from the function below, cut to 16 bits: the code is smaller than that.
+ * distance from fuzz_count(), cut to 16 bits: the code is smaller than that. libFuzzer, which is
+ * loaded already, reads and clears the counters around each input.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -14,36 +15,30 @@
 #define UNCHECKED __attribute__((no_sanitize("address", "undefined"), optimize("O2")))
 #define PLACES (1 << 16)
 
-static uint8_t hits[PLACES];
-static uint16_t touched[PLACES];
-static size_t touched_count;
+static _Alignas(4096) uint8_t hits[PLACES];
+
+/* What libFuzzer calls the places: a pair of address and flags each. */
+static uintptr_t names[PLACES][2];
 
 HIDDEN void __sanitizer_cov_trace_pc(void);
-size_t fuzz_take(uint16_t *places, uint8_t *counts, size_t room);
+void __sanitizer_cov_8bit_counters_init(uint8_t *start, uint8_t *stop);
+void __sanitizer_cov_pcs_init(const uintptr_t *start, const uintptr_t *stop);
+void fuzz_count(void);
 int fuzz_planted_fault(size_t size_bytes);
 
 HIDDEN UNCHECKED void __sanitizer_cov_trace_pc(void) {
     uintptr_t here = (uintptr_t)__builtin_return_address(0);
-    uint16_t place = (uint16_t)(here - (uintptr_t)&fuzz_take);
-    if (hits[place] == 0) {
-        touched[touched_count++] = place;
-    }
+    uint16_t place = (uint16_t)(here - (uintptr_t)&fuzz_count);
     hits[place] = (uint8_t)(hits[place] + (hits[place] < UINT8_MAX));
 }
 
-/* Write the places that ran since the last call and how often, at most 255 times; return their
- * number. */
-size_t fuzz_take(uint16_t *places, uint8_t *counts, size_t room) {
-    size_t found = touched_count < room ? touched_count : room;
-    for (size_t i = 0; i < touched_count; i++) {
-        if (i < found) {
-            places[i] = touched[i];
-            counts[i] = hits[touched[i]];
-        }
-        hits[touched[i]] = 0;
+/* Give libFuzzer the counters. Once, before it starts. */
+void fuzz_count(void) {
+    for (size_t i = 0; i < PLACES; i++) {
+        names[i][0] = (uintptr_t)&hits[i];
     }
-    touched_count = 0;
-    return found;
+    __sanitizer_cov_8bit_counters_init(hits, hits + PLACES);
+    __sanitizer_cov_pcs_init(names[0], names[0] + 2 * (size_t)PLACES);
 }
 
 /* Read one byte behind a piece of memory, which AddressSanitizer has to notice. */

@@ -1,8 +1,8 @@
 """Builds of the C code for fuzzing: with sanitizers, and with counters of the branches that ran.
 
 Atheris counts branches of Python only, and C built by clang. gcc's trace-pc with coverage.c behind it counts those of
-C built by gcc; what ran is told to Atheris' counters after each input. So the search is guided by C's branches too, and
-no second compiler is needed.
+C built by gcc, in counters that libFuzzer reads after each input. So the search is guided by C's branches too, and no
+second compiler is needed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,10 +22,6 @@ _HERE = Path(__file__).parent
 _SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
 VARIANTS = {"plain": [], "colliding": ["-DSETDIFF_HASH_MASK=UINT64_C(3)"]}
 """Name of a build -> its flags."""
-
-# Atheris wants counters before it starts; the C code has some three hundred blocks.
-_COUNTERS = 1 << 12
-_ROOM = 1 << 12
 
 
 def compiler() -> str:
@@ -78,29 +73,7 @@ class Variant:
         self.module: ModuleType = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.module)
         self.library = ctypes.CDLL(str(path))
-        self._places = (ctypes.c_uint16 * _ROOM)()
-        self._counts = (ctypes.c_uint8 * _ROOM)()
 
-    def take(self) -> list[tuple[int, int]]:
-        """Return the places of the code that ran since the last call, and how often."""
-        found = self.library.fuzz_take(self._places, self._counts, ctypes.c_size_t(_ROOM))
-        return list(zip(self._places[:found], self._counts[:found], strict=True))
-
-
-def counting(check: Callable[[bytes], None], variants: list[Variant]) -> Callable[[bytes], None]:
-    """Return a check that tells Atheris which branches of the C code ran."""
-    import atheris
-
-    counters = [atheris._reserve_counter() for _ in range(_COUNTERS)]
-
-    def run(data: bytes) -> None:
-        for variant in variants:
-            variant.take()
-        check(data)
-        for number, variant in enumerate(variants):
-            for place, count in variant.take():
-                # A call or two more for a loop, as libFuzzer's classes of counts have it.
-                for _ in range(count.bit_length()):
-                    atheris._trace_branch(counters[(place * 2 + number) * 0x9E3779B1 % (1 << 32) >> 20])
-
-    return run
+    def count(self) -> None:
+        """Let libFuzzer count the branches that run; before it starts."""
+        self.library.fuzz_count()

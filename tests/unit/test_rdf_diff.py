@@ -14,7 +14,7 @@ from tests.unit.rdf.entities import KILOMETRE, METRE, items, revisions
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadEntity
 from wbd.rdf.diff import RdfDiff, apply, diff_entities, diff_lines
-from wbd.rdf.mapping import FULL, TRUTHY, UPDATER, MappingContext, map_entity
+from wbd.rdf.mapping import FULL, TRUTHY, UPDATER, Flavour, MappingContext, map_entity
 
 CONTEXT = MappingContext(
     formatter_uris={"P7": "http://ids.test/$1"}, units={METRE: ("1", METRE), KILOMETRE: ("1000", METRE)}
@@ -116,3 +116,73 @@ def test_a_fault_on_either_side_is_a_bad_entity(side: int) -> None:
     with pytest.raises(BadEntity) as caught:
         diff_entities(*sides, CONTEXT)
     assert caught.value.place == "labels.en.value"
+
+
+def item(**parts: Any) -> dict[str, Any]:
+    return {"type": "item", "id": "Q1", **parts}
+
+
+def statement(guid: str, prop: str, datavalue: dict[str, Any], **more: Any) -> dict[str, Any]:
+    snak = {"snaktype": "value", "property": prop, "datavalue": datavalue}
+    return {"id": guid, "rank": "normal", "mainsnak": snak, **more}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        # A label or description in a list is none.
+        (
+            item(labels={"en": {"language": "en", "value": "x"}}),
+            item(labels={"en": [{"language": "en", "value": "x"}]}),
+            "labels.en",
+        ),
+        (item(), item(descriptions={"en": [{"language": "en", "value": "x"}]}), "descriptions.en"),
+        # A group of aliases is a list, even when there is nothing in it.
+        (item(aliases={"fr": [{"language": "fr", "value": "x"}]}), item(aliases={"fr": ""}), "aliases.fr"),
+        (item(aliases={"fr": []}), item(aliases={"fr": {}}), "aliases.fr"),
+        (item(), item(aliases={"fr": {"language": "fr", "value": "x"}}), "aliases.fr"),
+        # A member that is null is not one that is not there.
+        (item(labels={}), item(labels={"en": None}), "labels.en"),
+        (item(), item(descriptions={"en": None}), "descriptions.en"),
+        (item(aliases={}), item(aliases={"en": None}), "aliases.en"),
+        (item(claims={}), item(claims={"P1": None}), "claims.P1"),
+        (item(sitelinks={}), item(sitelinks={"enwiki": None}), "sitelinks.enwiki"),
+    ],
+)
+@pytest.mark.parametrize("flavour", [FULL, UPDATER])
+def test_a_part_that_the_mapping_refuses_is_refused_where_it_came_or_went(
+    old: dict[str, Any], new: dict[str, Any], place: str, flavour: Flavour
+) -> None:
+    context = dataclasses.replace(CONTEXT, flavour=flavour)
+    map_entity(old, context)
+    for refused in (
+        lambda: map_entity(new, context),
+        lambda: diff_entities(old, new, context),
+        lambda: diff_entities(new, old, context),
+    ):
+        with pytest.raises(BadEntity) as caught:
+            refused()
+        assert caught.value.place == place
+
+
+def time_value(time: str) -> dict[str, Any]:
+    value = {"time": time, "timezone": 0, "before": 0, "after": 0, "precision": 9, "calendarmodel": "http://c.test/"}
+    return {"type": "time", "value": value}
+
+
+def test_a_value_node_that_an_old_spelling_of_a_year_shares_stays() -> None:
+    kept = statement("Q1$a", "P1", time_value("+00000002013-00-00T00:00:00Z"))
+    gone = statement("Q1$b", "P2", time_value("+2013-00-00T00:00:00Z"))
+    old, new = item(claims={"P1": [kept], "P2": [gone]}), item(claims={"P1": [kept]})
+    assert diff_entities(old, new, CONTEXT) == whole(old, new)
+    assert diff_entities(new, old, CONTEXT) == whole(new, old)
+    assert not any("TimeValue" in line for line in diff_entities(old, new, CONTEXT).removed)
+
+
+def test_text_that_calls_itself_a_time_is_no_fault_of_an_unchanged_part() -> None:
+    """P7 is an external id by its datatype, whatever type its data value claims."""
+    context = dataclasses.replace(CONTEXT, datatypes={"P7": "external-id"})
+    kept = statement("Q1$a", "P7", {"type": "time", "value": "x"})
+    gone = statement("Q1$b", "P2", time_value("+2013-00-00T00:00:00Z"))
+    old, new = item(claims={"P7": [kept], "P2": [gone]}), item(claims={"P7": [kept]})
+    assert diff_entities(old, new, context) == whole(old, new, context)

@@ -74,6 +74,11 @@ def test_the_name_tells_the_media_type_and_else_the_first_bytes(name: str, data:
         (rdfxml("")[:-12], RDF_XML, "line 3, column 1"),
         (rdfxml('<e:X rdf:about="http://a b/"/>'), RDF_XML, "line 3, column 30"),
         (rdfxml('<e:X>\n<e:p rdf:nodeID="a b"/></e:X>'), RDF_XML, "line 4, column 23"),
+        # The label is longer for the parser than in the document.
+        (rdfxml('<e:X><e:p rdf:nodeID="9"/><e:p rdf:nodeID="a b"/></e:X>'), RDF_XML, "line 3, column 49"),
+        # Where the parser stops behind the end of a line, the place is that end.
+        (b'<e:X a="p b="L">\n', RDF_XML, "line 1, column 17"),
+        (b'<e:X a="p b="L">\n\n', RDF_XML, "line 2, column 1"),
     ],
 )
 def test_a_fault_has_its_line_and_column(data: bytes, media_type: str, place: str) -> None:
@@ -93,6 +98,14 @@ def test_an_iri_never_becomes_another_triple(target: str) -> None:
     ):
         with pytest.raises(BadInput):
             read_document(text.encode(), TURTLE)
+
+
+@pytest.mark.parametrize("tag", ["en .&#10;&lt;http://x/> &lt;http://x/> &lt;http://x/", "en&#x7f;", "en-", "1", "é"])
+def test_a_language_never_becomes_another_triple(tag: str) -> None:
+    """The lenient parser keeps any xml:lang."""
+    with pytest.raises(BadInput, match="which no literal can have") as caught:
+        read_document(rdfxml(f'<e:X rdf:about="http://a.test/"><e:p xml:lang="{tag}">t</e:p></e:X>'), RDF_XML)
+    assert caught.value.place.startswith("line 3, column ")
 
 
 def test_terms_of_a_lenient_parser_are_checked_too() -> None:
@@ -144,6 +157,12 @@ def test_wikibases_rdfxml_is_read_though_its_labels_are_no_xml_names() -> None:
     label = "16696d7ad1e9ae4903df6b9ddab8a877"
     found = read_document(rdfxml(f'<e:X rdf:about="http://a.test/"><e:p rdf:nodeID="{label}"/></e:X>'))
     assert f"<http://a.test/> <http://e.test/p> _:{label} ." in found.lines()
+
+
+@pytest.mark.parametrize("text", ["rdf:nodeID='9a'", "_:digit-9a", "_:&#100;igit-9a"])
+def test_text_that_looks_like_a_label_is_kept(text: str) -> None:
+    found = read_document(rdfxml(f'<e:X rdf:nodeID="9a"><e:p>{text}</e:p></e:X>'))
+    assert f'_:9a <http://e.test/p> "{text.replace("&#100;", "d")}" .' in found.lines()
 
 
 def test_xml_entities_cannot_make_a_small_document_huge() -> None:

@@ -184,6 +184,13 @@ def test_a_lexeme_has_forms_and_senses() -> None:
     assert "<http://purl.org/dc/terms/language>" in text and "#identifiers" not in text
 
 
+@pytest.mark.parametrize("part", ["forms", "senses"])
+def test_only_lexemes_have_forms_and_senses(part: str) -> None:
+    entity = {"type": "property", "datatype": "string", "id": "P2"}
+    odd = {**entity, part: {"en": {"language": "en", "value": "x"}}}
+    assert map_entity(odd, CONTEXT) == map_entity(entity, CONTEXT)
+
+
 def test_media_have_captions_and_statements_under_their_own_name() -> None:
     media = {
         "type": "mediainfo",

@@ -17,7 +17,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from wbd.rdf.definitions import claims_of
-from wbd.rdf.mapping import FAULTS, TERM_PREDICATES, EntityMapper, MappingContext, map_entity, raise_fault, term_text
+from wbd.rdf.mapping import (
+    FAULTS,
+    TERM_PREDICATES,
+    EntityMapper,
+    MappingContext,
+    alias_group,
+    map_entity,
+    raise_fault,
+    term_text,
+)
 from wbd.rdf.setdiff import difference
 from wbd.rdf.shared import Present, SharedNodes, subjects
 from wbd.rdf.statements import StatementMapper, reference_name
@@ -31,6 +40,9 @@ _Claims = Mapping[str, Sequence[Mapping[str, Any]]]
 
 _PART_OF: Final = f"> <{SCHEMA}isPartOf> "
 _WIKI_GROUP: Final = f"> <{WIKIBASE}wikiGroup> "
+
+# No JSON value: a member that is null is another thing than one that is not there.
+_ABSENT: Final = object()
 
 # Types whose parts are compared one by one; the others are small.
 _IN_PARTS: Final = ("item", "property")
@@ -129,7 +141,9 @@ def diff_entities(
     """
     Return what changed in the RDF of an entity.
 
-    Parts that are equal are not looked into: a fault in them goes unseen.
+    Parts that are equal are not looked into: a fault in them goes unseen. They are compared as Python compares, to
+    which 1, 1.0 and true are equal, and 0 and -0.0: a change of one into the other alone goes unseen too. Snaks whose
+    values Wikibase tells apart have different hashes.
 
     Args:
         old: the entity before, or None when it did not exist or was deleted.
@@ -187,7 +201,7 @@ class _Side:
         links, others = self.entity.get("sitelinks") or {}, other.get("sitelinks") or {}
         if links != others:
             for name, link in links.items():
-                if others.get(name) != link:
+                if others.get(name, _ABSENT) != link:
                     self.mapper.sitelink(link)
 
     def write_groups(self, names: Iterable[str]) -> None:
@@ -203,14 +217,18 @@ def _write_terms(key: str, old: _Side, new: _Side) -> None:
     before, after = old.entity.get(key) or {}, new.entity.get(key) or {}
     if before == after:
         return
-    names: Iterable[str] = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    names: Iterable[str] = [
+        name for name in {**before, **after} if before.get(name, _ABSENT) != after.get(name, _ABSENT)
+    ]
     changed_after = {name: after[name] for name in names if name in after}
-    distinct = _keyed_by_language(before) and _keyed_by_language(changed_after) and all(map(language_suffix, names))
+    distinct = (
+        _keyed_by_language(key, before) and _keyed_by_language(key, changed_after) and all(map(language_suffix, names))
+    )
     if not distinct:
         # One literal can come from two members then; all have to be compared.
         names = {**before, **after}
-    removed = dict.fromkeys(text for name in names if name in before for text in _texts(before[name]))
-    added = dict.fromkeys(text for name in names if name in after for text in _texts(after[name]))
+    removed = dict.fromkeys(text for name in names if name in before for text in _texts(key, before[name]))
+    added = dict.fromkeys(text for name in names if name in after for text in _texts(key, after[name]))
     for side, own, others in ((old, removed, added), (new, added, removed)):
         for text in own:
             if text not in others:
@@ -218,15 +236,15 @@ def _write_terms(key: str, old: _Side, new: _Side) -> None:
                     side.mapper.lines.append(f"{side.mapper.subject} {predicate} {text} .")
 
 
-def _texts(member: Any) -> list[str]:
-    return [term_text(term) for term in (member if isinstance(member, list) else (member,))]
+def _texts(key: str, member: Any) -> list[str]:
+    return [term_text(term) for term in (alias_group(member) if key == "aliases" else (member,))]
 
 
-def _keyed_by_language(terms: Mapping[str, Any]) -> bool:
+def _keyed_by_language(key: str, terms: Mapping[str, Any]) -> bool:
     """Tell whether each member's key is the language of its terms."""
     for name, member in terms.items():
-        if isinstance(member, list):
-            if any(term["language"] != name for term in member):
+        if key == "aliases":
+            if any(term["language"] != name for term in alias_group(member)):
                 return False
         elif member["language"] != name:
             return False
@@ -259,7 +277,7 @@ def _separate(claims: _Claims, names: Set[str], other_claims: _Claims) -> bool:
 def _diff_parts(old: _Side, new: _Side, context: MappingContext) -> RdfDiff | None:
     """Compare part by part; None when parts overlap in a way that only corrupt JSON has."""
     before, after = claims_of(old.entity), claims_of(new.entity)
-    changed = {name for name in {**before, **after} if before.get(name) != after.get(name)}
+    changed = {name for name in {**before, **after} if before.get(name, _ABSENT) != after.get(name, _ABSENT)}
     if not (_separate(before, changed, after) and _separate(after, changed, before)):
         return None
     for side, other in ((old, new), (new, old)):
@@ -306,7 +324,7 @@ class _Shared:
     def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper) -> set[str]:
         """Return the lines that unchanged parts have about these nodes, and maybe more of their lines."""
         lines: list[str] = []
-        if self.wikis:
+        if self.wikis and self.context.flavour.sitelinks:
             links, others = old.get("sitelinks") or {}, new.get("sitelinks") or {}
             del mapper.lines[:]
             for name, link in links.items():
@@ -319,10 +337,10 @@ class _Shared:
             return set(lines)
         statement_mapper = StatementMapper(self.context, lines)
         claims, others = claims_of(old), claims_of(new)
-        unchanged = [group for name, group in claims.items() if others.get(name) == group]
+        unchanged = [group for name, group in claims.items() if others.get(name, _ABSENT) == group]
         if self.has_values:
-            changed = [group for name, group in claims.items() if others.get(name) != group]
-            changed += [group for name, group in others.items() if claims.get(name) != group]
+            changed = [group for name, group in claims.items() if others.get(name, _ABSENT) != group]
+            changed += [group for name, group in others.items() if claims.get(name, _ABSENT) != group]
             self.value_keys = {
                 _value_key(snak)
                 for group in changed
@@ -360,7 +378,11 @@ def _snaks(statement: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_deep(snak: Mapping[str, Any]) -> bool:
-    return snak["snaktype"] == "value" and snak["datavalue"]["type"] in _DEEP_TYPES
+    if snak["snaktype"] != "value":
+        return False
+    datavalue = snak["datavalue"]
+    # Text has no value node, whatever its type says.
+    return type(datavalue["value"]) is not str and datavalue["type"] in _DEEP_TYPES
 
 
 def _value_key(snak: Mapping[str, Any]) -> object:
@@ -368,7 +390,8 @@ def _value_key(snak: Mapping[str, Any]) -> object:
     value = snak["datavalue"]["value"]
     kind = snak["datavalue"]["type"]
     if kind == "time":
-        return value["time"]
+        # Leading zeros of the year say nothing.
+        return value["time"].lstrip("+-0")
     return (value["latitude"], value["longitude"]) if kind == "globecoordinate" else kind
 
 

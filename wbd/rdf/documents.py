@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import IO, Final, TypeAlias, cast
-from xml.parsers import expat
 
 import pyoxigraph
 from pyoxigraph import RdfFormat
 
 from wbd.errors import BadInput
+from wbd.rdf import rdfxml
 
 TURTLE: Final = "text/turtle"
 RDF_XML: Final = "application/rdf+xml"
@@ -53,16 +53,11 @@ UTF8_MARK: Final = b"\xef\xbb\xbf"
 _XML_START: Final = re.compile(rb"\s*<(\?xml|!DOCTYPE|!--|[A-Za-z_][\w.-]*:?[\w.-]*[\s>][^<]*xmlns)")
 # What an IRI cannot hold, RFC 3987; in a line it would end the term, or the line.
 _NOT_IRI: Final = re.compile(r"[\x00-\x20<>\"{}|^`\\]")
+# What follows the @ of a literal, in the grammar of N-Triples; a lenient parser takes anything for a language.
+_LANGUAGE: Final = re.compile(r"[A-Za-z]+(?:-[A-Za-z0-9]+)*")
 _TRIPLE_TERM: Final = re.compile(rb"^(?:<[^>]*>|_:[^ ]+) <[^>]*> <<", re.MULTILINE)
 # Of a message of the parser, which names the place twice.
 _PLACE_IN_MESSAGE: Final = re.compile(r"^Parser error (?:at|between) .*?: (?=\S)|^error while |(?<=.) \(line \d+\)$")
-# Wikibase writes labels of blank nodes that start with a digit, which is no XML name.
-_DIGIT_NODE_ID: Final = re.compile(rb"(rdf:nodeID\s*=\s*[\"'])(?=[0-9])")
-_INVALID_TOKEN: Final = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
-# The RDF parser takes quadratic time in depth; RDF written by programs is five or six deep.
-_MAX_XML_DEPTH: Final = 1000
-# RDF/XML is read by so many bytes at a time when the place of a fault is looked for.
-_WINDOW_BYTES: Final = 2048
 
 Terms: TypeAlias = Iterable[pyoxigraph.Triple] | Iterable[pyoxigraph.Quad]
 Source: TypeAlias = bytes | Terms
@@ -117,7 +112,6 @@ def read_document(source: Source, media_type: str | None = None, *, max_text_byt
         raise BadInput(f"no parser for {media_type!r}, known are {', '.join(sorted(MEDIA_TYPES))}; graph set aside")
     data = source.removeprefix(UTF8_MARK)
     if syntax == RdfFormat.RDF_XML:
-        _check_xml(data)
         return _read_rdfxml(data, max_text_bytes)
     return _read(data, syntax, max_text_bytes)
 
@@ -166,13 +160,16 @@ def _read(data: bytes, syntax: RdfFormat, max_text_bytes: int) -> Document:
 
 
 def _read_rdfxml(data: bytes, max_text_bytes: int) -> Document:
-    if not _DIGIT_NODE_ID.search(data):
+    rdfxml.check(data)
+    marked, mark = rdfxml.marked(data)
+    if not mark:
         return _read(data, RdfFormat.RDF_XML, max_text_bytes)
-    mark = b"digit-"
-    while mark in data:
-        mark = b"x" + mark
-    document = _read(_DIGIT_NODE_ID.sub(rb"\1" + mark, data), RdfFormat.RDF_XML, max_text_bytes)
-    return Document(document.text.replace(b"_:" + mark, b"_:"), document.prefixes)
+    try:
+        document = _read(marked, RdfFormat.RDF_XML, max_text_bytes)
+    except BadInput as error:
+        message, place = str(error).removeprefix(f"{error.place}: "), rdfxml.unmarked(error.place, marked, mark)
+        raise BadInput(message, place) from error
+    return Document(document.text.replace(mark, b""), document.prefixes)
 
 
 class _Text:
@@ -212,6 +209,7 @@ def _checked_text(terms: Terms, max_bytes: int) -> bytes:
 
 def _checked(terms: Terms) -> Iterator[pyoxigraph.Quad]:
     """Yield quads whose terms are written as what they are."""
+    languages: set[str] = set()
     for each in terms:
         if isinstance(each, pyoxigraph.Triple):
             each = pyoxigraph.Quad(*each)
@@ -221,10 +219,21 @@ def _checked(terms: Terms) -> Iterator[pyoxigraph.Quad]:
             if isinstance(term, pyoxigraph.Triple):
                 raise _triple_term()
             if isinstance(term, pyoxigraph.Literal):
+                language = term.language
+                if language is not None:
+                    if language not in languages:
+                        _check_language(language)
+                        languages.add(language)
+                    continue
                 term = term.datatype
             if isinstance(term, pyoxigraph.NamedNode) and (found := _NOT_IRI.search(term.value)):
                 raise BadInput(f"IRI {term.value[:80]!r} holds {found[0]!r}, which no IRI can; graph set aside")
         yield each
+
+
+def _check_language(language: str) -> None:
+    if not _LANGUAGE.fullmatch(language):
+        raise BadInput(f"language {language[:80]!r}, which no literal can have; graph set aside")
 
 
 def _triple_term() -> BadInput:
@@ -239,62 +248,4 @@ def _broken(error: SyntaxError, data: bytes, syntax: RdfFormat) -> BadInput:
 def _place(error: SyntaxError, data: bytes, syntax: RdfFormat, *, lenient: bool = True) -> str:
     if error.lineno:
         return f"line {error.lineno}, column {error.offset}"
-    return _place_in_xml(data, lenient) if syntax == RdfFormat.RDF_XML else ""
-
-
-def _check_xml(data: bytes) -> None:
-    """Refuse XML that is not well-formed, which the RDF parser overlooks at times, that entities make huge, or deep."""
-    parser = expat.ParserCreate()
-    depth = 0
-
-    def start(_name: str, _attributes: object) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _MAX_XML_DEPTH:
-            place = f"line {parser.CurrentLineNumber}, column {parser.CurrentColumnNumber + 1}"
-            raise BadInput(f"XML nested over {_MAX_XML_DEPTH} deep; graph set aside", place)
-
-    def end(_name: str) -> None:
-        nonlocal depth
-        depth -= 1
-
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        if error.code == _INVALID_TOKEN and b"<!ENTITY" not in data:
-            # Names that XML allows since its fifth edition are none for expat; the RDF parser decides.
-            return
-        message = expat.ErrorString(error.code)
-        raise BadInput(f"{message}; graph set aside", f"line {error.lineno}, column {error.offset + 1}") from error
-
-
-class _Pieces:
-    """Gives a document in windows, from *start* on byte by byte, and knows what it gave."""
-
-    def __init__(self, data: bytes, start: int) -> None:
-        self.data = data
-        self.start = start
-        self.given = 0
-
-    def read(self, size: int = -1) -> bytes:
-        count = 1 if self.given >= self.start else min(_WINDOW_BYTES, self.start - self.given)
-        piece = self.data[self.given : self.given + count]
-        self.given += len(piece)
-        return piece
-
-
-def _place_in_xml(data: bytes, lenient: bool) -> str:
-    """Return where the RDF parser stops in well-formed XML; it does not say."""
-    start = len(data)
-    for _ in range(2):
-        pieces = _Pieces(data, start)
-        try:
-            for _ in pyoxigraph.parse(cast(IO[bytes], pieces), format=RdfFormat.RDF_XML, lenient=lenient):
-                pass
-            return ""
-        except SyntaxError:
-            start = max(0, pieces.given - _WINDOW_BYTES)
-    stop = pieces.given
-    line, column = data.count(b"\n", 0, stop) + 1, stop - data.rfind(b"\n", 0, stop) - 1
-    return f"line {line}, column {column}"
+    return rdfxml.place_of_fault(data, lenient) if syntax == RdfFormat.RDF_XML else ""

@@ -10,7 +10,7 @@ silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from wbd.errors import BadEntity
@@ -50,6 +50,13 @@ _LEXICAL: Final = ("lexeme", "form", "sense")
 def term_text(term: Mapping[str, Any]) -> str:
     """Return a term as a literal with its language."""
     return f"{literal(term['value'])}{language_suffix(term['language'])}"
+
+
+def alias_group(member: Any) -> Sequence[Mapping[str, Any]]:
+    """Return a member of aliases; what is empty but no list would pass for an empty one."""
+    if type(member) is not list:
+        raise TypeError("not a list")
+    return member
 
 
 class EntityMapper:
@@ -102,6 +109,8 @@ class EntityMapper:
                 ("sitelinks", len(entity.get("sitelinks") or ())),
                 ("identifiers", self.statement_mapper.identifiers(claims)),
             ]
+        if self.kind != "lexeme":
+            return [("statements", statements)]
         for part in (*(entity.get("forms") or ()), *(entity.get("senses") or ())):
             statements += sum(map(len, claims_of(part).values()))
         return [("statements", statements)]
@@ -123,7 +132,7 @@ class EntityMapper:
         append, subject = self.lines.append, self.subject
         for key, predicates in self.term_predicates.items():
             for member in (self.entity.get(key) or {}).values():
-                for term in member if key == "aliases" else (member,):
+                for term in alias_group(member) if key == "aliases" else (member,):
                     text = term_text(term)
                     for predicate in predicates:
                         append(f"{subject} {predicate} {text} .")
