@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wbd.engines.kafka import EventProducer, Topics, read_topic
+from wbd.engines.kafka import EventProducer, Topics, end_offsets, read_topic
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.events.entity_diff import EntityDiff
@@ -80,8 +80,17 @@ class Wiki:
         return [EntityDiff.from_bytes(value) for value in self.messages(self.settings.kafka_entity_diff_topic)]
 
     def messages(self, topic: str) -> list[bytes]:
-        """Read a topic from its beginning."""
-        return [message.value() for message in read_topic(self.settings.brokers(), topic, idle_s=1.0)]
+        """Read what a topic holds now, however long the broker takes to give it."""
+        brokers = self.settings.brokers()
+        left = sum(end_offsets(brokers, topic).values())
+        found: list[bytes] = []
+        if left:
+            for message in read_topic(brokers, topic, idle_s=30.0):
+                found.append(message.value())
+                if len(found) == left:
+                    break
+        assert len(found) == left, f"{len(found)} of {left} messages within 30 s"
+        return found
 
 
 def run_of(name: str, worker_id: str) -> Run:
