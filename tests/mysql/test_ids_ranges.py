@@ -123,6 +123,36 @@ def test_what_is_given_back_is_reserved_again_unless_somebody_came_between(db: D
     assert table.reserve(ITEM, 10).first == theirs.last + 1
 
 
+def test_what_others_return_below_a_returned_range_is_no_alarm(db: Database, table: RangeTable) -> None:
+    """Who has returned its own range knows nothing of the ids below it, which others may return after it."""
+    other = RangeTable(db)
+    low = table.reserve(ITEM, 100)
+    high = other.reserve(ITEM, 50)
+    assert other.give_back(high)
+    assert table.give_back(IdRange(ITEM, low.last - 9, low.last))
+    assert other.reserve(ITEM, 5).first == low.last - 9
+
+
+def test_a_table_set_back_below_what_is_kept_is_refused_after_a_tail_was_returned(
+    db: Database, table: RangeTable
+) -> None:
+    """Both tables, as a restored backup has them, so that only this process knows."""
+    first = table.reserve(ITEM, 100)
+    second = table.reserve(ITEM, 100)
+    assert table.give_back(IdRange(ITEM, second.last - 9, second.last))
+    for returned in (IdRange(ITEM, second.first, second.last - 10), None):
+        kept = second.last - 10 if returned else first.last
+        set_next_id(db, first.first)
+        db.execute("UPDATE id_ranges SET current_range_start = 1 WHERE entity_type = 'item'")
+        db.execute("UPDATE id_high_water SET reserved_to = %s WHERE entity_type = 'item'", (first.first - 1,))
+        with pytest.raises(RangeRefused, match=f"below {kept + 1}"):
+            table.reserve(ITEM, 10)
+        set_next_id(db, kept + 1)
+        db.execute("UPDATE id_high_water SET reserved_to = %s WHERE entity_type = 'item'", (kept,))
+        if returned:
+            assert table.give_back(returned)
+
+
 def test_ranges_are_given_back_from_the_end(db: Database, table: RangeTable) -> None:
     pool = IdPool()
     refiller = Refiller(table, pool, SizeBounds(100, 100), SystemClock())

@@ -70,6 +70,21 @@ class RangeStats:
 class _TypeState:
     # Last id that this process knows to have reserved; next_id at or below it means that it was moved back.
     high: int = 0
+    # First id of its latest reservation, and high before that.
+    latest_first: int = 0
+    high_before: int = 0
+
+    def reserved(self, taken: IdRange) -> None:
+        self.latest_first, self.high_before = taken.first, self.high
+        self.high = max(self.high, taken.last)
+
+    def returning(self, tail: IdRange) -> None:
+        """Lower high to what is this process' own below *tail*: what others have there they may return as well."""
+        if tail.first > self.latest_first:
+            self.high = min(self.high, tail.first - 1)
+        else:
+            self.high = min(self.high, self.high_before) if tail.first == self.latest_first else 0
+
     imported_to: int = 0
     stats: RangeStats = field(default_factory=RangeStats)
 
@@ -207,7 +222,7 @@ class RangeTable:
                 time.sleep(random.uniform(0, min(_LOST_RACE_WAIT_MAX_S, 0.001 * 2**attempt)))
                 continue
             with self._lock:
-                state.high = max(state.high, taken.last)
+                state.reserved(taken)
                 state.stats.reserved += 1
             return taken
         raise RangeContention(
@@ -228,7 +243,7 @@ class RangeTable:
         """
         with self._lock:
             state = self._state[tail.entity_type]
-            state.high = min(state.high, tail.first - 1)
+            state.returning(tail)
         try:
             self._db.transaction(lambda tx: _return(tx, tail))
         except RangeContention:
