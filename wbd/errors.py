@@ -9,6 +9,7 @@ WbdError
 │   │   └── BrokerUnavailable
 │   ├── IdsUnavailable          no ids left here and none to be had now
 │   ├── RangeContention         lost the race for a range too often
+│   ├── DiffProcessFailed       a process for diffs did not start
 │   ├── HeadMoved               another writer moved the head first
 │   └── SnapshotMissing         a revision's object is not there (yet)
 ├── PermanentError              the same call fails again
@@ -69,6 +70,10 @@ class IdsUnavailable(RetryableError):
 
 class RangeContention(RetryableError):
     """The compare-and-set on a range was lost too often in a row."""
+
+
+class DiffProcessFailed(RetryableError):
+    """A process that computes diffs did not start: no memory, or a broken installation."""
 
 
 class HeadMoved(RetryableError):

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 import pytest
 
+from wbd.errors import DiffProcessFailed
 from wbd.rdf.context import MappingContext
 from wbd.revisions.diff_chain import Chain, ChainPlanner, Link, Planned
 from wbd.revisions.diff_event import EventWriter
@@ -81,6 +83,38 @@ def test_a_chain_that_kills_its_process_twice_is_set_aside_and_no_other() -> Non
     expected = OneProcess(PLANNER).plan_all(chains, LATE)
     assert found[:12] + found[13:] == expected[:12] + expected[13:]
     assert without_time(found)[12] == [(2, 0, 0, "r2: the process that diffed it was killed, twice")]
+
+
+@dataclass(frozen=True, slots=True)
+class Unloadable(ChainPlanner):
+    """Cannot be loaded by another process, as when the installation is broken."""
+
+    def __reduce__(self) -> Any:
+        return _no_such_thing, ()
+
+
+def _no_such_thing() -> None:
+    os._exit(1)
+
+
+def test_processes_that_do_not_start_are_an_error_and_set_nothing_aside() -> None:
+    pool = ManyProcesses(Unloadable(CONTEXT, WRITER), 2)
+    with pytest.raises(DiffProcessFailed):
+        pool.plan_all([chain(1, "one")], LATE)
+    assert pool._children == []
+
+
+def test_when_a_process_cannot_be_replaced_the_next_call_begins_anew(
+    pool: ManyProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chains = [chain(number, "one", "two") for number in range(1, 60)]
+    pool.plan_all(chains, LATE)
+    os.kill(pool._children[0].process.pid, signal.SIGKILL)
+    monkeypatch.setattr(pool, "_planner", Unloadable(CONTEXT, WRITER))
+    with pytest.raises(DiffProcessFailed):
+        pool.plan_all(chains, LATE)
+    monkeypatch.setattr(pool, "_planner", PLANNER)
+    assert pool.plan_all(chains, LATE) == OneProcess(PLANNER).plan_all(chains, LATE)
 
 
 def test_the_processes_end_with_the_one_they_work_for(pool: ManyProcesses) -> None:

@@ -12,17 +12,20 @@ import signal
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import multiprocess
 from multiprocess.connection import Connection, wait
 
+from wbd.errors import DiffProcessFailed
 from wbd.revisions.diff_chain import Chain, ChainPlanner, Planned
 from wbd.runtime.memory import collect_seldom
 
 # A process is given so much at once: many small chains, or one large one.
 _GROUP_CHAINS = 16
 _GROUP_BYTES = 256 * 1024
+_START_S = 30.0
 # A process that was told to end and does not is killed after so much.
 _END_S = 5.0
 
@@ -66,6 +69,15 @@ class _Child:
         self.process.start()
         theirs.close()
         self.group: list[tuple[int, Chain]] = []
+        try:
+            ready = self.pipe.poll(_START_S) and self.pipe.recv()
+        except (EOFError, OSError):
+            ready = False
+        if not ready:
+            # Else it would look as if a chain had killed it.
+            self.process.kill()
+            self.end()
+            raise DiffProcessFailed(f"a process for diffs did not start within {_START_S:.0f} s, or ended at once")
 
     def end(self) -> None:
         self.pipe.close()
@@ -84,12 +96,17 @@ class ManyProcesses:
         self._children: list[_Child] = []
 
     def plan_all(self, chains: Sequence[Chain], until_mono_s: float) -> list[list[Planned]]:
-        """See Planner."""
+        """See Planner. Raises DiffProcessFailed when a process does not start; nothing is planned then."""
         plans: list[list[Planned]] = [[] for _ in chains]
         waiting = _groups(chains)
         killed_once: set[int] = set()
         while True:
-            self._give(waiting, until_mono_s)
+            try:
+                self._give(waiting, until_mono_s)
+            except DiffProcessFailed:
+                # Answers that are still to come would be taken for those of the next call.
+                self.close()
+                raise
             working = {child.pipe: child for child in self._children if child.group}
             if not working:
                 return plans
@@ -162,6 +179,8 @@ def _serve(pipe: Connection[Any, Any], planner: ChainPlanner) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     collect_seldom()
+    with suppress(OSError):
+        pipe.send(True)
     while True:
         try:
             group, until_mono_s = pipe.recv()
