@@ -51,6 +51,12 @@ EXTENSIONS = [
         depends=["wbd/rdf/setdiff.h"],
         extra_compile_args=FLAGS,
     ),
+    Extension(
+        "wbd.rdf._spans",
+        sources=["wbd/rdf/_spans.c", "wbd/rdf/spans.c"],
+        depends=["wbd/rdf/spans.h"],
+        extra_compile_args=FLAGS,
+    ),
 ]
 
 setup(ext_modules=[] if os.environ.get("WBD_NO_EXTENSIONS") else EXTENSIONS)

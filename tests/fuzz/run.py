@@ -27,7 +27,9 @@ from pathlib import Path
 from tests.fuzz import native_build
 from tests.fuzz.native_build import ROOT
 
-TARGETS = ("mapping", "entity_diff", "documents", "blank_nodes", "formats", "native_setdiff", "json_reader")
+TARGETS = (
+    "mapping", "entity_diff", "snapshots", "documents", "blank_nodes", "formats", "native_setdiff", "json_reader",
+)  # fmt: skip
 PLANTED = ("planted", "planted_native")
 NATIVE = ("native_setdiff", "planted_native")
 """Targets that run the C code, built with sanitizers."""

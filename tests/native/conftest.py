@@ -40,6 +40,7 @@ def use_other_build(name: str, folder: Path) -> None:
 NATIVE_DIR = Path(os.environ["WBD_NATIVE_DIR"]).resolve() if os.environ.get("WBD_NATIVE_DIR") else None
 if NATIVE_DIR:
     use_other_build("wbd.rdf._setdiff", NATIVE_DIR)
+    use_other_build("wbd.rdf._spans", NATIVE_DIR)
     use_other_build("wbd.ids._segment", NATIVE_DIR)
 
 

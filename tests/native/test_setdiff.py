@@ -156,5 +156,5 @@ def test_the_public_function_is_the_extension_where_it_is_built() -> None:
 
 
 def test_the_extension_under_test_is_the_one_that_was_asked_for() -> None:
-    for name in ("wbd.rdf._setdiff", "wbd.ids._segment"):
+    for name in ("wbd.rdf._setdiff", "wbd.rdf._spans", "wbd.ids._segment"):
         assert not NATIVE_DIR or origin(name).parent == NATIVE_DIR

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from wbd.rdf.context import PropertyTerms
 from wbd.rdf.definitions import claims_of
 from wbd.rdf.mapping import (
     FAULTS,
@@ -153,10 +154,10 @@ def diff_entities(
     Raises:
         BadEntity: a side breaks the data model.
     """
-    if old is not None and new is not None and _comparable(old, new):
-        sides = (_Side(old, old_revision, old_modified), _Side(new, new_revision, new_modified))
+    if old is not None and new is not None and comparable(old, new):
+        sides = (Side(old, old_revision, old_modified), Side(new, new_revision, new_modified))
         try:
-            found = _diff_parts(*sides, context)
+            found = diff_parts(*sides, context)
         except FAULTS as error:
             raise_fault(error, old, new)
         if found is not None:
@@ -170,7 +171,7 @@ def diff_entities(
     return diff_lines(before, after, context.vocabulary)
 
 
-def _comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Tell whether two entities can be compared part by part."""
     return (
         old.get("type") in _IN_PARTS
@@ -180,7 +181,47 @@ def _comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     )
 
 
-class _Side:
+class Rest:
+    """
+    What both sides have alike and neither one's JSON holds: nothing, where that is whole.
+
+    All parts are sound as far as a diff looks into them: a group's statements have its property, terms the language
+    that is their key; no statement's id comes in another group.
+
+    Attributes:
+        terms: how many labels, descriptions and languages of aliases.
+    """
+
+    __slots__ = ("sitelinks", "statements", "terms")
+
+    def __init__(self, terms: int = 0, sitelinks: int = 0, statements: int = 0) -> None:
+        self.terms = terms
+        self.sitelinks = sitelinks
+        self.statements = statements
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything."""
+        return bool(self.terms or self.sitelinks or self.statements)
+
+    def identifiers(self, properties: Mapping[str, PropertyTerms]) -> int:
+        """Count the statements whose property is an external identifier."""
+        return 0
+
+    def groups(self, hashes: Set[str], value_keys: Set[object]) -> list[Sequence[Mapping[str, Any]]]:
+        """
+        Return the property groups that may have one of these references or values.
+
+        Args:
+            hashes: of references, as in the names of their nodes.
+            value_keys: see _value_key.
+        """
+        return []
+
+
+_NOTHING: Final = Rest()
+
+
+class Side:
     """One revision, and the lines of its parts that the other one does not have."""
 
     __slots__ = ("entity", "mapper", "modified", "revision")
@@ -191,9 +232,9 @@ class _Side:
         self.modified = entity.get("modified") if modified is None else modified
         self.mapper: EntityMapper
 
-    def start(self, context: MappingContext) -> None:
-        """Write the document node, which always differs."""
-        self.mapper = EntityMapper(self.entity, context)
+    def start(self, elsewhere: Mapping[str, int]) -> None:
+        """Write the document node, which always differs; *elsewhere* is what it counts of other parts."""
+        self.mapper.elsewhere = elsewhere
         self.mapper.document(self.revision, self.modified)
 
     def write_sitelinks(self, other: Mapping[str, Any]) -> None:
@@ -212,11 +253,16 @@ class _Side:
                 self.mapper.statement_mapper.group(self.mapper.subject, claims[name])
 
 
-def _write_terms(key: str, old: _Side, new: _Side) -> None:
-    """Write the terms that one side has and the other has not, compared as the literals that they become."""
+def _write_terms(key: str, old: Side, new: Side, rest: Rest) -> bool:
+    """
+    Write the terms that one side has and the other has not, compared as the literals that they become.
+
+    Returns:
+        False if terms of *rest* would have to be compared too.
+    """
     before, after = old.entity.get(key) or {}, new.entity.get(key) or {}
     if before == after:
-        return
+        return True
     names: Iterable[str] = [
         name for name in {**before, **after} if before.get(name, _ABSENT) != after.get(name, _ABSENT)
     ]
@@ -226,6 +272,8 @@ def _write_terms(key: str, old: _Side, new: _Side) -> None:
     )
     if not distinct:
         # One literal can come from two members then; all have to be compared.
+        if rest.terms:
+            return False
         names = {**before, **after}
     removed = dict.fromkeys(text for name in names if name in before for text in _texts(key, before[name]))
     added = dict.fromkeys(text for name in names if name in after for text in _texts(key, after[name]))
@@ -234,6 +282,7 @@ def _write_terms(key: str, old: _Side, new: _Side) -> None:
             if text not in others:
                 for predicate in side.mapper.term_predicates[key]:
                     side.mapper.lines.append(f"{side.mapper.subject} {predicate} {text} .")
+    return True
 
 
 def _texts(key: str, member: Any) -> list[str]:
@@ -274,32 +323,61 @@ def _separate(claims: _Claims, names: Set[str], other_claims: _Claims) -> bool:
     return True
 
 
-def _diff_parts(old: _Side, new: _Side, context: MappingContext) -> RdfDiff | None:
-    """Compare part by part; None when parts overlap in a way that only corrupt JSON has."""
+def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = _NOTHING) -> RdfDiff | None:
+    """
+    Compare two comparable sides part by part.
+
+    Args:
+        rest: what both have besides.
+
+    Returns:
+        None when parts overlap in a way that only corrupt JSON has, or *rest* would have to be looked into.
+
+    Raises:
+        One of FAULTS: a side breaks the data model.
+    """
     before, after = claims_of(old.entity), claims_of(new.entity)
     changed = {name for name in {**before, **after} if before.get(name, _ABSENT) != after.get(name, _ABSENT)}
     if not (_separate(before, changed, after) and _separate(after, changed, before)):
         return None
+    for side in (old, new):
+        side.mapper = EntityMapper(side.entity, context)
+    elsewhere = _counts(old.mapper, new.mapper, rest)
     for side, other in ((old, new), (new, old)):
-        side.start(context)
+        side.start(elsewhere)
         if context.flavour.sitelinks:
             side.write_sitelinks(other.entity)
         side.write_groups(changed)
     for key in TERM_PREDICATES:
-        _write_terms(key, old, new)
+        if not _write_terms(key, old, new, rest):
+            return None
     old_lines, new_lines = set(old.mapper.lines), set(new.mapper.lines)
     removed, added = old_lines - new_lines, new_lines - old_lines
     shared = _Shared(removed | added, context)
     if not shared.subjects:
         return RdfDiff(added=sorted(added), removed=sorted(removed))
+    if shared.wikis and rest.sitelinks:
+        return None
     # What is unchanged is the same on both sides; the old one stands for both.
-    kept = shared.kept(old.entity, new.entity, old.mapper)
+    kept = shared.kept(old.entity, new.entity, old.mapper, rest)
     return with_shared(
         RdfDiff(added=sorted(added - kept), removed=sorted(removed - kept)),
         context.vocabulary,
         lambda nodes: nodes & (subjects(old_lines) | subjects(kept)),
         lambda nodes: nodes & (subjects(new_lines) | subjects(kept)),
     )
+
+
+def _counts(old: EntityMapper, new: EntityMapper, rest: Rest) -> Mapping[str, int]:
+    """Return what documents count of *rest*; identifiers only where their numbers will differ."""
+    if not (rest and old.flavour.counts):
+        return {}
+    counts = {"statements": rest.statements, "sitelinks": rest.sitelinks}
+    if old.kind == "item":
+        before, after = (mapper.statement_mapper.identifiers(claims_of(mapper.entity)) for mapper in (old, new))
+        if before != after:
+            counts["identifiers"] = rest.identifiers(old.context.properties)
+    return counts
 
 
 class _Shared:
@@ -321,7 +399,7 @@ class _Shared:
         self.wikis.update(line[line.index(_PART_OF) + len(_PART_OF) : -2] for line in pages)
         self.subjects.update(line[: line.index(">") + 1] for line in (*groups, *pages))
 
-    def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper) -> set[str]:
+    def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper, rest: Rest) -> set[str]:
         """Return the lines that unchanged parts have about these nodes, and maybe more of their lines."""
         lines: list[str] = []
         if self.wikis and self.context.flavour.sitelinks:
@@ -348,6 +426,9 @@ class _Shared:
                 for snak in _snaks(statement)
                 if _is_deep(snak)
             }
+        if rest.statements:
+            names = {node[len(self.wdref) : -1] for node in self.subjects if node.startswith(self.wdref)}
+            unchanged += rest.groups(names, self.value_keys)
         for group in unchanged:
             for statement in group:
                 for reference in statement.get("references") or ():
@@ -386,7 +467,11 @@ def _is_deep(snak: Mapping[str, Any]) -> bool:
 
 
 def _value_key(snak: Mapping[str, Any]) -> object:
-    """Return what equal value nodes have alike; one for all quantities, since different ones share normalized nodes."""
+    """
+    Return what equal value nodes have alike: a time's text, a coordinate's numbers.
+
+    One key stands for all quantities, since different ones share normalized nodes.
+    """
     value = snak["datavalue"]["value"]
     kind = snak["datavalue"]["type"]
     if kind == "time":

@@ -68,6 +68,8 @@ class EntityMapper:
         self.context = context
         self.flavour = context.flavour
         self.lines: list[str] = []
+        self.elsewhere: Mapping[str, int] = {}
+        """What is to be counted of parts that *entity* lacks."""
         self.term_predicates = _SERVICE_PREDICATES if self.flavour.query_service else TERM_PREDICATES
         if self.kind == "mediainfo":
             self.term_predicates = _MEDIA_PREDICATES
@@ -96,6 +98,7 @@ class EntityMapper:
             append(f"{node} <{SCHEMA}dateModified> {literal(modified)}^^<{XSD}dateTime> .")
         if self.flavour.counts:
             for name, number in self.counts():
+                number += self.elsewhere.get(name, 0)
                 append(f'{node} <{WIKIBASE}{name}> "{number}"^^<{XSD}integer> .')
 
     def counts(self) -> list[tuple[str, int]]:

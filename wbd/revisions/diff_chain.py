@@ -19,6 +19,7 @@ from wbd.events.entity_diff import Operation
 from wbd.rdf.context import MappingContext
 from wbd.rdf.diff import RdfDiff, diff_entities
 from wbd.rdf.mapping import FAULTS
+from wbd.rdf.snapshots import diff_alike
 from wbd.revisions.diff_event import EventWriter, Step
 
 
@@ -92,8 +93,8 @@ class ChainPlanner:
         """
         plans: list[Planned] = []
         base_id = chain.base_revision_id
-        base: dict[str, Any] | None = None
-        base_unread, whole = chain.base, chain.whole
+        base = _snapshot(chain.base, base_id, chain.entity_id)
+        whole = chain.whole
         for link in chain.links:
             if plans and time.monotonic() >= until_mono_s:
                 break
@@ -101,13 +102,8 @@ class ChainPlanner:
                 plans.append(Planned(link.revision_id, reason=link.missing, missing=True))
                 continue
             try:
-                if base_unread is not None and not whole:
-                    base = _parse(base_unread, f"r{base_id}", chain.entity_id)
-                    base_unread = None
-                new = None
-                if link.snapshot is not None:
-                    new = _parse(link.snapshot, f"r{link.revision_id}", chain.entity_id)
-                diff = diff_entities(None if whole else base, new, self.context)
+                new = _snapshot(link.snapshot, link.revision_id, chain.entity_id)
+                diff = self._diff(None if whole else base, new)
                 operation = _operation(base, new, whole)
                 step = Step(
                     chain.entity_id,
@@ -126,20 +122,56 @@ class ChainPlanner:
                 reason = f"r{link.revision_id}: {type(error).__name__}: {error}"
                 plans.append(Planned(link.revision_id, reason=reason, unforeseen=traceback.format_exc()))
                 continue
-            base, base_id, base_unread, whole = new, link.revision_id, None, False
+            base, base_id, whole = new, link.revision_id, False
         return plans
+
+    def _diff(self, base: _Snapshot | None, new: _Snapshot | None) -> RdfDiff:
+        if base is not None and new is not None and not base.is_read:
+            found = diff_alike(base.data, new.data, self.context, new.entity_id)
+            if found is not None:
+                return found
+        before = None if base is None else base.entity()
+        after = None if new is None else new.entity()
+        return diff_entities(before, after, self.context)
 
     def _planned(self, step: Step, diff: RdfDiff, whole: bool) -> Planned:
         messages = self.writer.messages(step, diff, datetime.now(UTC))
         return Planned(step.revision_id, messages, len(diff.added), len(diff.removed), whole)
 
 
-def _operation(base: dict[str, Any] | None, new: dict[str, Any] | None, whole: bool) -> Operation:
+def _operation(base: _Snapshot | None, new: _Snapshot | None, whole: bool) -> Operation:
     if new is None:
         return "delete"
     if whole:
         return "reconcile"
     return "import" if base is None else "diff"
+
+
+class _Snapshot:
+    """The JSON of one revision, which is parsed once, if at all."""
+
+    __slots__ = ("_entity", "data", "entity_id", "which")
+
+    def __init__(self, data: bytes, which: str, entity_id: str) -> None:
+        self.data = data
+        self.which = which
+        self.entity_id = entity_id
+        self._entity: dict[str, Any] | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether it was parsed: the next revision will have to be too, mostly."""
+        return self._entity is not None
+
+    def entity(self) -> dict[str, Any]:
+        """Return the entity. Raises PermanentError when it is no JSON, or another entity's."""
+        if self._entity is None:
+            self._entity = _parse(self.data, self.which, self.entity_id)
+        return self._entity
+
+
+def _snapshot(data: bytes | None, revision_id: int | None, entity_id: str) -> _Snapshot | None:
+    return None if data is None else _Snapshot(data, f"r{revision_id}", entity_id)
 
 
 def _parse(data: bytes, which: str, entity_id: str) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""What an edit changed, from the bytes of two snapshots: `diff_snapshots`, and `compare` in C below it.
+
+Oracle: the result of diff_entities on the parsed snapshots, errors and their places included; where a fault is in what
+both sides have alike, it may go unseen. C and its twin return the same, also for bytes that are no JSON any more; what
+C takes, the parser takes.
+
+Input: choices of a generated entity, changes that make the old side and the new one, and changes of their bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from tests.fuzz import entities
+from tests.fuzz.choices import Choices
+from wbd.errors import BadEntity
+from wbd.rdf.context import MappingContext
+from wbd.rdf.diff import RdfDiff, diff_entities
+from wbd.rdf.mapping import FAULTS
+from wbd.rdf.snapshots import diff_snapshots
+from wbd.rdf.spans import compare_native, compare_twin
+
+MAX_INPUT_BYTES = 2048
+SEEDS = (
+    *(bytes([0, number, 0, 0, 2, 0, number, number * 5 % 256, 3, number, 9, 9, 4]) for number in range(10, 100, 2)),
+    *(bytes([3, number, 2, 0, number, 1, 1, 0, 0, number, 1, 2, number, 1, 5, 7, 7]) for number in range(10, 100, 6)),
+    *(bytes([8, number, 0, 1, (number + 40) % 100, 0, number % 4, 3, 1, number, number]) for number in range(40, 100)),
+)
+
+builds: list[Callable[[bytes, bytes], Any]] = [] if compare_native is None else [compare_native]
+"""What is under test; the fuzzer puts the builds with sanitizers here."""
+
+Outcome = RdfDiff | tuple[str, str]
+
+
+def _outcome(diff: Callable[[bytes, bytes, MappingContext], RdfDiff], *arguments: Any) -> Outcome:
+    try:
+        return diff(*arguments)
+    except BadEntity as error:
+        return "BadEntity", f"{error.place} {error}"
+    except FAULTS as error:
+        return type(error).__name__, str(error)
+
+
+def _parsed(old: bytes, new: bytes, context: MappingContext) -> RdfDiff:
+    return diff_entities(orjson.loads(old), orjson.loads(new), context)
+
+
+def _written(entity: Any, choices: Choices) -> bytes:
+    match choices.number(4):
+        case 0:
+            text = json.dumps(entity, indent=choices.number(2) or None)
+        case 1:
+            text = json.dumps(entity, ensure_ascii=False).replace("/", "\\/")
+        case _:
+            text = json.dumps(entity, ensure_ascii=False, separators=(",", ":"))
+    data = text.encode("utf-8", "replace")
+    for _ in range(choices.number(4)):
+        at = choices.number(65536) % (len(data) + 1)
+        data = data[:at] + choices.some() + data[at + choices.number(3) :]
+    return data
+
+
+def check(data: bytes) -> None:
+    choices = Choices(data)
+    context = entities.context(choices)
+    first = entities.changed(entities.pick(choices), choices)
+    second = entities.changed(entities.pick(choices) if choices.byte() & 1 else first, choices)
+    old, new = _written(first, choices), _written(second, choices)
+    for one, other in ((old, new), (new, old), (old, old)):
+        expected = compare_twin(one, other)
+        for compare in builds:
+            found = compare(one, other)
+            assert found == expected, f"C {found!r}, Python {expected!r}"
+        if expected is not None:
+            for text in (one, other, *expected[:2]):
+                orjson.loads(text)
+        fast, slow = _outcome(diff_snapshots, one, other, context), _outcome(_parsed, one, other, context)
+        if fast != slow:
+            assert isinstance(fast, RdfDiff) and not isinstance(slow, RdfDiff), f"{fast!r}, parsed {slow!r}"
+            assert slow[0] == "BadEntity", slow
+            assert _has_fault(one, context) and _has_fault(other, context), "a fault that one side has goes unseen"
+
+
+def _has_fault(snapshot: bytes, context: MappingContext) -> bool:
+    return isinstance(entities.mapped(orjson.loads(snapshot), context), BadEntity)

@@ -1,0 +1,167 @@
+/* Checks of spans.c without Python, to be built under sanitizers; the first argument says which.
+ *
+ *   mutations N   N changes of two snapshots: whatever comes of it, no byte outside is read, and a
+ *                 result is written in its exact size
+ *   allocations   every allocation of a call fails once; link with -Wl,--wrap for the three below
+ *
+ * Texts are copied to the heap in their exact size, so that a read past either end is seen. A
+ * broken promise ends the program with its line number.
+ */
+#include "spans.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(promise)                                                                             \
+    do {                                                                                           \
+        if (!(promise)) {                                                                          \
+            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #promise);                  \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static const char SAMPLE[] =
+    "{\"type\":\"item\",\"id\":\"Q1\",\"labels\":{\"en\":{\"language\":\"en\",\"value\":"
+    "\"caf\xc3\xa9 \\\"x\\u00e9\"},\"de\":{\"value\":\"b\",\"language\":\"de\"}},"
+    "\"descriptions\":[],\"aliases\":{\"en\":[{\"language\":\"en\",\"value\":\"\xf0\x9f\x98\x80\"}]"
+    "},"
+    "\"claims\":{\"P1\":[{\"id\":\"Q1$a\",\"rank\":\"normal\",\"mainsnak\":{\"snaktype\":\"value\","
+    "\"property\":\"P1\",\"datatype\":\"external-id\",\"datavalue\":{\"value\":{\"time\":\"+1\"},"
+    "\"type\":\"time\"}},\"qualifiers\":{\"P2\":[{\"snaktype\":\"novalue\"}]},\"references\":[{"
+    "\"hash\":\"ab0\",\"snaks\":{\"P3\":[{\"snaktype\":\"value\",\"datavalue\":{\"type\":"
+    "\"globecoordinate\",\"value\":{\"latitude\":-1.5e-3,\"longitude\":0}}}]}}]}],\"P4\":[]},"
+    "\"sitelinks\":{\"enwiki\":{\"site\":\"enwiki\",\"title\":\"A\",\"badges\":[]}},"
+    "\"lastrevid\":17,\"x\":[true,false,null,[ ],{ }]}";
+
+static uint64_t random_state = UINT64_C(0x2545f4914f6cdd1d);
+
+static uint64_t random_below(uint64_t end) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state % end;
+}
+
+/* How many allocations succeed before one fails; -1 for all of them. */
+static long allocations_left = -1;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static bool fails(void) { return allocations_left >= 0 && allocations_left-- == 0; }
+
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+
+void *__wrap_calloc(size_t count, size_t size) {
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size) {
+    return fails() ? NULL : __real_realloc(memory, size);
+}
+
+static spans_text copied(const char *bytes, size_t size_bytes) {
+    uint8_t *const copy = malloc(size_bytes == 0 ? 1 : size_bytes);
+    CHECK(copy != NULL);
+    memcpy(copy, bytes, size_bytes);
+    return (spans_text){copy, size_bytes};
+}
+
+static void drop(spans_text text) { free((void *)(uintptr_t)text.start); }
+
+/* Return the sample with some bytes changed, and maybe cut. */
+static spans_text changed(void) {
+    static const char pieces[] = "{}[],:\"\\0 \xff\xc3tPue-";
+    char text[sizeof SAMPLE];
+    memcpy(text, SAMPLE, sizeof SAMPLE);
+    size_t size_bytes = sizeof SAMPLE - 1;
+    for (uint64_t i = random_below(4); i > 0; i--) {
+        const size_t at = random_below(size_bytes);
+        switch (random_below(4)) {
+        case 0:
+            memmove(text + at, text + at + 1, size_bytes - at - 1);
+            size_bytes--;
+            break;
+        case 1:
+            text[at] = SAMPLE[random_below(sizeof SAMPLE - 1)];
+            break;
+        default:
+            text[at] = pieces[random_below(sizeof pieces - 1)];
+        }
+    }
+    if (random_below(8) == 0) {
+        size_bytes = random_below(size_bytes + 1);
+    }
+    return copied(text, size_bytes);
+}
+
+static void check_written(const spans_side *side, spans_text text) {
+    uint8_t *const written = malloc(side->written_bytes);
+    CHECK(written != NULL && side->written_bytes >= 2);
+    spans_write(side, text, written);
+    CHECK(written[0] == '{' && written[side->written_bytes - 1] == '}');
+    free(written);
+}
+
+static void check_mutations(long count) {
+    long usual = 0;
+    for (long i = 0; i < count; i++) {
+        const spans_text old_text = changed();
+        const spans_text new_text = changed();
+        spans_result result;
+        const spans_status status = spans_compare(old_text, new_text, &result);
+        CHECK(status == SPANS_OK || status == SPANS_UNUSUAL);
+        if (status == SPANS_OK) {
+            usual++;
+            check_written(&result.old_side, old_text);
+            check_written(&result.new_side, new_text);
+        } else {
+            CHECK(result.old_side.parts == NULL && result.new_side.parts == NULL);
+        }
+        spans_free(&result);
+        spans_free(&result);
+        drop(old_text);
+        drop(new_text);
+    }
+    CHECK(usual > count / 20 && usual < count);
+}
+
+static void check_allocations(void) {
+    const spans_text text = copied(SAMPLE, sizeof SAMPLE - 1);
+    long failed = 0;
+    for (;; failed++) {
+        spans_result result;
+        allocations_left = failed;
+        const spans_status status = spans_compare(text, text, &result);
+        const bool all = allocations_left >= 0;
+        allocations_left = -1;
+        if (status == SPANS_OK) {
+            CHECK(all);
+            CHECK(result.terms == 3 && result.sitelinks == 1 && result.statements == 1);
+            CHECK(result.groups == 2);
+            spans_free(&result);
+            break;
+        }
+        CHECK(status == SPANS_NO_MEMORY);
+        CHECK(result.old_side.parts == NULL && result.new_side.parts == NULL);
+    }
+    CHECK(failed >= 4);
+    drop(text);
+}
+
+int main(int count, char **arguments) {
+    if (count == 3 && strcmp(arguments[1], "mutations") == 0) {
+        check_mutations(strtol(arguments[2], NULL, 10));
+    } else if (count == 2 && strcmp(arguments[1], "allocations") == 0) {
+        check_allocations();
+    } else {
+        return 2;
+    }
+    return 0;
+}
