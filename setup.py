@@ -57,6 +57,12 @@ EXTENSIONS = [
         depends=["wbd/rdf/spans.h"],
         extra_compile_args=FLAGS,
     ),
+    Extension(
+        "wbd.rdf._turtle",
+        sources=["wbd/rdf/_turtle.c", "wbd/rdf/turtle.c"],
+        depends=["wbd/rdf/turtle.h"],
+        extra_compile_args=FLAGS,
+    ),
 ]
 
 setup(ext_modules=[] if os.environ.get("WBD_NO_EXTENSIONS") else EXTENSIONS)

@@ -20,9 +20,9 @@ import orjson
 
 from wbd.demo.entities import DATATYPES, EntityGenerator
 from wbd.rdf.context import MappingContext
-from wbd.rdf.formats import to_turtle
 from wbd.rdf.mapping import map_entity
 from wbd.rdf.stubs import map_with_stubs
+from wbd.rdf.turtle import to_turtle
 from wbd.revisions.snapshot import check_entity, snapshot_bytes
 
 Json = dict[str, Any]

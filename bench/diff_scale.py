@@ -12,8 +12,8 @@ from bench.diff_rivals import alone, chain, planner, timed_ms
 from bench.diff_rivals import rivals as everybody
 from bench.machine import spread
 from wbd.rdf.context import MappingContext
-from wbd.rdf.formats import to_turtle
 from wbd.rdf.mapping import map_entity
+from wbd.rdf.turtle import to_turtle
 from wbd.revisions.diff_chain import Chain, Planned
 from wbd.revisions.diff_pool import ManyProcesses, OneProcess, Planner
 

@@ -41,6 +41,7 @@ NATIVE_DIR = Path(os.environ["WBD_NATIVE_DIR"]).resolve() if os.environ.get("WBD
 if NATIVE_DIR:
     use_other_build("wbd.rdf._setdiff", NATIVE_DIR)
     use_other_build("wbd.rdf._spans", NATIVE_DIR)
+    use_other_build("wbd.rdf._turtle", NATIVE_DIR)
     use_other_build("wbd.ids._segment", NATIVE_DIR)
 
 

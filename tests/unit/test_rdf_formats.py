@@ -8,8 +8,9 @@ from hypothesis import given, settings
 
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadInput
-from wbd.rdf.formats import to_ntriples, to_rdfxml, to_turtle
+from wbd.rdf.formats import to_ntriples, to_rdfxml
 from wbd.rdf.labels import label_by_content
+from wbd.rdf.turtle import to_turtle
 from wbd.rdf.vocabulary import Vocabulary
 
 WIKIDATA = Vocabulary.wikidata()

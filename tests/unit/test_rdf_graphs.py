@@ -16,9 +16,10 @@ from wbd.errors import BadInput, GraphTooHard
 from wbd.rdf.context import MappingContext
 from wbd.rdf.diff import RdfDiff, apply, diff_entities
 from wbd.rdf.documents import N_QUADS, N_TRIPLES, RDF_XML, TURTLE, read_document
-from wbd.rdf.formats import to_ntriples, to_rdfxml, to_turtle
+from wbd.rdf.formats import to_ntriples, to_rdfxml
 from wbd.rdf.graphs import canonical_text, dataset_of, diff_graphs
 from wbd.rdf.mapping import map_entity
+from wbd.rdf.turtle import to_turtle
 from wbd.rdf.vocabulary import Vocabulary
 
 WIKIDATA = Vocabulary.wikidata()

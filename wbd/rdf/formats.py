@@ -14,9 +14,8 @@ import pyoxigraph
 
 from wbd.errors import BadInput
 from wbd.rdf.labels import split_line
-from wbd.rdf.vocabulary import RDF, Vocabulary
-
-_IS_A: Final = f"<{RDF}type>"
+from wbd.rdf.turtle import to_turtle
+from wbd.rdf.vocabulary import Vocabulary
 
 # The last part of an IRI that can be the local name of an XML element.
 _XML_LOCAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z", re.ASCII)
@@ -26,56 +25,6 @@ _XML_TAIL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 # What XML 1.0 cannot hold even escaped, as it stands in an N-Triples line.
 _NOT_XML: Final = re.compile(r"\\u(?:00(?:0[0-8BCEF]|1[0-9A-F])|FFFE|FFFF)|\\[bf]")
-
-
-def to_turtle(lines: Iterable[str], vocabulary: Vocabulary) -> str:
-    """
-    Write Turtle: the prefixes that are used, then the triples grouped by subject and predicate.
-
-    Subjects, predicates and objects keep the order in which they come first.
-
-    Raises:
-        BadInput: a line that is not a canonical triple.
-    """
-    shorten = vocabulary.shorten
-    used: set[str | None] = set()
-    graph: dict[str, dict[str, list[str]]] = {}
-    for line in lines:
-        # Canonical lines hold one space after each of the first two terms; shorten() refuses what is no IRI.
-        try:
-            subject, predicate, target = line[:-2].split(" ", 2)
-            opening = target[0]
-            if opening == "<":
-                target, prefix = shorten(target)
-                used.add(prefix)
-            elif opening == '"' and target[-1] == ">":
-                value, _, datatype = target.rpartition("^^")
-                datatype, prefix = shorten(datatype)
-                used.add(prefix)
-                target = f"{value}^^{datatype}"
-            graph.setdefault(subject, {}).setdefault(predicate, []).append(target)
-        except (ValueError, IndexError):
-            raise _not_canonical(line) from None
-        if line[-2:] != " ." or opening not in '<"_' or (opening == "_" and " " in target):
-            raise _not_canonical(line)
-    blocks = []
-    for subject, predicates in graph.items():
-        parts = []
-        for predicate, targets in predicates.items():
-            verb, prefix = ("a", None) if predicate == _IS_A else shorten(predicate)
-            used.add(prefix)
-            parts.append(f"{verb} {', '.join(targets)}")
-        subject_text, prefix = shorten(subject) if subject[0] == "<" else (subject, None)
-        used.add(prefix)
-        blocks.append(f"{subject_text} " + " ;\n\t".join(parts) + " .\n")
-    head = [
-        f"@prefix {prefix}: <{namespace}> .\n" for prefix, namespace in vocabulary.prefixes.items() if prefix in used
-    ]
-    return "\n".join([*(["".join(head)] if head else []), *blocks])
-
-
-def _not_canonical(line: str) -> BadInput:
-    return BadInput(f"no canonical triple: {line[:200]!r}; graph set aside")
 
 
 def to_ntriples(lines: Iterable[str]) -> str:
