@@ -100,7 +100,7 @@ def mapping(cases: Sequence[Case], runs: int, budget_s: float) -> dict[str, Any]
     """Return triples a second of whole entities, one of each size: mapped, and mapped and written in Turtle."""
     steps: dict[str, Callable[[Case], Any]] = {
         "mapped": lambda case: map_entity(case.new, case.context),
-        "turtle": lambda case: to_turtle(map_entity(case.new, case.context), case.context.vocabulary),
+        "turtle": lambda case: to_turtle(sorted(map_entity(case.new, case.context)), case.context.vocabulary),
     }
     rates: dict[tuple[str, str], list[float]] = {(case.size, step): [] for case in cases for step in steps}
     for _ in range(runs):

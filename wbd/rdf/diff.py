@@ -29,18 +29,15 @@ from wbd.rdf.mapping import (
     term_text,
 )
 from wbd.rdf.setdiff import difference
-from wbd.rdf.shared import Present, SharedNodes, subjects
-from wbd.rdf.statements import StatementMapper, reference_name
+from wbd.rdf.shared import PART_OF, WIKI_GROUP, Present, SharedNodes, says, subjects
+from wbd.rdf.statements import StatementMapper, local_name, reference_name
 from wbd.rdf.terms import language_suffix
-from wbd.rdf.vocabulary import SCHEMA, WIKIBASE, Vocabulary
+from wbd.rdf.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _Claims = Mapping[str, Sequence[Mapping[str, Any]]]
-
-_PART_OF: Final = f"> <{SCHEMA}isPartOf> "
-_WIKI_GROUP: Final = f"> <{WIKIBASE}wikiGroup> "
 
 # No JSON value: a member that is null is another thing than one that is not there.
 _ABSENT: Final = object()
@@ -186,7 +183,7 @@ class Rest:
     What both sides have alike and neither one's JSON holds: nothing, where that is whole.
 
     All parts are sound as far as a diff looks into them: a group's statements have its property, terms the language
-    that is their key; no statement's id comes in another group.
+    that is their key; no statement's node comes in another group. Of sitelinks there are all or none.
 
     Attributes:
         terms: how many labels, descriptions and languages of aliases.
@@ -207,7 +204,7 @@ class Rest:
         """Count the statements whose property is an external identifier."""
         return 0
 
-    def groups(self, hashes: Set[str], value_keys: Set[object]) -> list[Sequence[Mapping[str, Any]]]:
+    def groups(self, hashes: Set[str], value_keys: Set[str]) -> list[Sequence[Mapping[str, Any]]]:
         """
         Return the property groups that may have one of these references or values.
 
@@ -300,25 +297,28 @@ def _keyed_by_language(key: str, terms: Mapping[str, Any]) -> bool:
     return True
 
 
-def _separate(claims: _Claims, names: Set[str], other_claims: _Claims) -> bool:
+def _separate(claims: _Claims, names: Set[str], other_claims: _Claims, properties: Mapping[str, PropertyTerms]) -> bool:
     """
-    Tell whether no changed property group shares a statement or property with an unchanged one.
+    Tell whether no changed property group shares the node of a statement or the predicates with an unchanged one.
 
-    Statement ids are unique and groups are named after their property; in corrupt JSON they need not be.
+    Statement ids are unique and groups are named after their property; in corrupt JSON they need not be. Different ids
+    can make one node (Q1$a and Q1-a), and so can spellings of a property (P1 and p1).
     """
     if not names:
         return True
-    ids: set[str] = set()
-    properties: set[str] = set()
+    nodes: set[str] = set()
+    predicates: set[str] = set()
     for side in (claims, other_claims):
         for name in names:
             for statement in side.get(name, ()):
-                ids.add(statement["id"])
-                properties.add(statement["mainsnak"]["property"])
+                nodes.add(local_name(statement["id"]))
+                predicates.add(properties[statement["mainsnak"]["property"]].claim)
     for name, group in claims.items():
         if name not in names:
             for statement in group:
-                if statement["id"] in ids or statement["mainsnak"]["property"] in properties:
+                if local_name(statement["id"]) in nodes:
+                    return False
+                if properties[statement["mainsnak"]["property"]].claim in predicates:
                     return False
     return True
 
@@ -338,7 +338,8 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = _NOTH
     """
     before, after = claims_of(old.entity), claims_of(new.entity)
     changed = {name for name in {**before, **after} if before.get(name, _ABSENT) != after.get(name, _ABSENT)}
-    if not (_separate(before, changed, after) and _separate(after, changed, before)):
+    properties = context.properties
+    if not (_separate(before, changed, after, properties) and _separate(after, changed, before, properties)):
         return None
     for side in (old, new):
         side.mapper = EntityMapper(side.entity, context)
@@ -356,8 +357,6 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = _NOTH
     shared = _Shared(removed | added, context)
     if not shared.subjects:
         return RdfDiff(added=sorted(added), removed=sorted(removed))
-    if shared.wikis and rest.sitelinks:
-        return None
     # What is unchanged is the same on both sides; the old one stands for both.
     kept = shared.kept(old.entity, new.entity, old.mapper, rest)
     return with_shared(
@@ -391,18 +390,19 @@ class _Shared:
         self.subjects = {line[: line.index(">") + 1] for line in lines if line.startswith(nodes)}
         self.has_nodes = bool(self.subjects)
         self.has_values = any(node.startswith(nodes[0]) for node in self.subjects)
-        self.value_keys: set[object] = set()
+        self.value_keys: set[str] = set()
         # Several sitelinks can be to one wiki, and, where sites share a path, to one page of it.
-        groups = [line for line in lines if _WIKI_GROUP in line]
-        pages = [line for line in lines if _PART_OF in line]
+        groups = [line for line in lines if says(line, WIKI_GROUP)]
+        pages = [line for line in lines if says(line, PART_OF)]
         self.wikis = {line[: line.index(">") + 1] for line in groups}
-        self.wikis.update(line[line.index(_PART_OF) + len(_PART_OF) : -2] for line in pages)
+        self.wikis.update(line[line.index(PART_OF) + len(PART_OF) : -2] for line in pages)
         self.subjects.update(line[: line.index(">") + 1] for line in (*groups, *pages))
 
     def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper, rest: Rest) -> set[str]:
         """Return the lines that unchanged parts have about these nodes, and maybe more of their lines."""
         lines: list[str] = []
         if self.wikis and self.context.flavour.sitelinks:
+            # A sitelink differs, so there are none in *rest*.
             links, others = old.get("sitelinks") or {}, new.get("sitelinks") or {}
             del mapper.lines[:]
             for name, link in links.items():
@@ -466,18 +466,15 @@ def _is_deep(snak: Mapping[str, Any]) -> bool:
     return type(datavalue["value"]) is not str and datavalue["type"] in _DEEP_TYPES
 
 
-def _value_key(snak: Mapping[str, Any]) -> object:
+def _value_key(snak: Mapping[str, Any]) -> str:
     """
-    Return what equal value nodes have alike: a time's text, a coordinate's numbers.
+    Return what equal value nodes have alike: a time's text, of others the type.
 
-    One key stands for all quantities, since different ones share normalized nodes.
+    Different quantities share normalized nodes, and different coordinates one whose digits are rounded.
     """
-    value = snak["datavalue"]["value"]
-    kind = snak["datavalue"]["type"]
-    if kind == "time":
-        # Leading zeros of the year say nothing.
-        return value["time"].lstrip("+-0")
-    return (value["latitude"], value["longitude"]) if kind == "globecoordinate" else kind
+    kind: str = snak["datavalue"]["type"]
+    # Leading zeros of the year say nothing.
+    return snak["datavalue"]["value"]["time"].lstrip("+-0") if kind == "time" else kind
 
 
 # Types of data values that have value nodes.

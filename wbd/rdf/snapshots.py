@@ -75,7 +75,7 @@ class _Alike(Rest):
                 number += group.statements
         return number
 
-    def groups(self, hashes: Set[str], value_keys: Set[object]) -> list[Sequence[Mapping[str, Any]]]:
+    def groups(self, hashes: Set[str], value_keys: Set[str]) -> list[Sequence[Mapping[str, Any]]]:
         needles = _needles(hashes, value_keys)
         old, texts = self._old, []
         for group in self._comparison.groups():
@@ -89,12 +89,12 @@ class _Alike(Rest):
         return self._old[start : start + size_bytes].decode()
 
 
-def _needles(hashes: Set[str], value_keys: Set[object]) -> set[bytes] | None:
+def _needles(hashes: Set[str], value_keys: Set[str]) -> set[bytes] | None:
     """Return bytes of which a group that is not opaque has one, if it has such a reference or value; None for any."""
     if len(hashes) + len(value_keys) > _NEEDLES_MAX:
         return None
     needles = {name.encode() for name in hashes}
     for key in value_keys:
-        # A time's text, the name of a type, or the numbers of a coordinate, which can be spelt in several ways.
-        needles.add(orjson.dumps(key)[1:-1] if isinstance(key, str) else b"globecoordinate")
+        # A time's text, or the name of a type.
+        needles.add(orjson.dumps(key)[1:-1])
     return None if any(b"\\" in needle for needle in needles) else needles

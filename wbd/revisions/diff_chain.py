@@ -126,7 +126,7 @@ class ChainPlanner:
         return plans
 
     def _diff(self, base: _Snapshot | None, new: _Snapshot | None) -> RdfDiff:
-        if base is not None and new is not None and not base.is_read:
+        if base is not None and new is not None:
             found = diff_alike(base.data, new.data, self.context, new.entity_id)
             if found is not None:
                 return found
@@ -157,11 +157,6 @@ class _Snapshot:
         self.which = which
         self.entity_id = entity_id
         self._entity: dict[str, Any] | None = None
-
-    @property
-    def is_read(self) -> bool:
-        """Tell whether it was parsed: the next revision will have to be too, mostly."""
-        return self._entity is not None
 
     def entity(self) -> dict[str, Any]:
         """Return the entity. Raises PermanentError when it is no JSON, or another entity's."""
