@@ -13,15 +13,38 @@ import os
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 _RDF = ROOT / "wbd" / "rdf"
 _HERE = Path(__file__).parent
 _SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
-VARIANTS = {"plain": [], "colliding": ["-DSETDIFF_HASH_MASK=UINT64_C(3)"]}
-"""Name of a build -> its flags."""
+
+
+class Kernel(NamedTuple):
+    """
+    C code that a target runs.
+
+    name: of its files in wbd/rdf, without the underscore of the face.
+    function: what the face offers.
+    variants: name of a build -> its flags.
+    """
+
+    name: str
+    function: str
+    variants: Mapping[str, Sequence[str]]
+
+
+_SETDIFF = Kernel("setdiff", "difference", {"plain": [], "colliding": ["-DSETDIFF_HASH_MASK=UINT64_C(3)"]})
+KERNELS = {
+    "native_setdiff": _SETDIFF,
+    "planted_native": _SETDIFF,
+    # With fewer bits the keys of a generated entity would be too many for one slot, and the entity unusual.
+    "snapshots": Kernel("spans", "compare", {"plain": [], "colliding": ["-DSPANS_HASH_MASK=UINT32_C(31)"]}),
+}
+"""Target -> what it runs, built with sanitizers."""
 
 
 def compiler() -> str:
@@ -31,19 +54,19 @@ def compiler() -> str:
     return found
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, kernel: Kernel) -> None:
     """Build every variant into *folder*."""
-    for name, flags in VARIANTS.items():
-        place = folder / name
+    for variant, flags in kernel.variants.items():
+        place = folder / kernel.name / variant
         place.mkdir(parents=True, exist_ok=True)
         common = [compiler(), "-std=c11", "-fPIC", *_SANITIZE, "-isystem", sysconfig.get_path("include"), *flags]
         objects = []
-        for source in (_RDF / "_setdiff.c", _RDF / "setdiff.c", _HERE / "coverage.c"):
+        for source in (_RDF / f"_{kernel.name}.c", _RDF / f"{kernel.name}.c", _HERE / "coverage.c"):
             traced = [] if source.parent == _HERE else ["-fsanitize-coverage=trace-pc"]
             objects.append(str(place / f"{source.stem}.o"))
             subprocess.run([*common, *traced, "-c", str(source), "-o", objects[-1]], check=True)
         # Without the sanitizers' libraries: theirs come with Atheris.
-        subprocess.run([compiler(), "-shared", *objects, "-o", str(place / "_setdiff.so")], check=True)
+        subprocess.run([compiler(), "-shared", *objects, "-o", str(place / f"_{kernel.name}.so")], check=True)
 
 
 def environment() -> dict[str, str]:
@@ -66,12 +89,13 @@ def environment() -> dict[str, str]:
 class Variant:
     """One loaded build."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        path = folder / name / "_setdiff.so"
-        spec = importlib.util.spec_from_file_location("wbd.rdf._setdiff", path)
+    def __init__(self, folder: Path, kernel: Kernel, variant: str) -> None:
+        path = folder / kernel.name / variant / f"_{kernel.name}.so"
+        spec = importlib.util.spec_from_file_location(f"wbd.rdf._{kernel.name}", path)
         assert spec is not None and spec.loader is not None
-        self.module: ModuleType = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.function: Callable[..., Any] = getattr(module, kernel.function)
         self.library = ctypes.CDLL(str(path))
 
     def count(self) -> None:

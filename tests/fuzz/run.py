@@ -25,15 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz import native_build
-from tests.fuzz.native_build import ROOT
+from tests.fuzz.native_build import KERNELS, ROOT
 
 TARGETS = (
     "mapping", "entity_diff", "snapshots", "documents", "blank_nodes", "formats", "native_setdiff", "json_reader",
 )  # fmt: skip
 PLANTED = ("planted", "planted_native")
-NATIVE = ("native_setdiff", "planted_native")
-"""Targets that run the C code, built with sanitizers."""
-
 DEFAULT_FOLDER = ROOT / "build" / "fuzz"
 _PLANTED_S = 20
 # One input may take so long; slower is a fault as a crash is.
@@ -88,8 +85,8 @@ def fuzz(name: str, seconds: int, seed: int, folder: Path) -> Result:
     for number, data in enumerate(target.SEEDS):
         (seeds / f"seed-{number:03}").write_bytes(data)
     native = folder / "native"
-    if name in NATIVE:
-        native_build.build(native)
+    if name in KERNELS:
+        native_build.build(native, KERNELS[name])
     log = place / "log"
     before = set(found.iterdir())
     command = [sys.executable, "-m", "tests.fuzz.worker", name, str(native)]
@@ -103,7 +100,7 @@ def fuzz(name: str, seconds: int, seed: int, folder: Path) -> Result:
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=native_build.environment() if name in NATIVE else None,
+            env=native_build.environment() if name in KERNELS else None,
         )
     elapsed_s = time.monotonic() - started
     text = log.read_text(errors="replace")
@@ -140,8 +137,8 @@ def find_planted(name: str, seed: int, folder: Path) -> bool:
 def once(name: str, path: Path, folder: Path) -> int:
     """Run one input, the C code with sanitizers."""
     command = [sys.executable, "-m", "tests.fuzz.worker", name, str(folder / "native"), str(path)]
-    if name in NATIVE:
-        native_build.build(folder / "native")
+    if name in KERNELS:
+        native_build.build(folder / "native", KERNELS[name])
         return min(1, subprocess.run(command, cwd=ROOT, env=native_build.environment()).returncode)
     importlib.import_module(f"tests.fuzz.{name}").check(path.read_bytes())
     print(f"{name}: {path} keeps the promise")

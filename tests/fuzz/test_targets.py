@@ -88,6 +88,10 @@ def test_every_target_says_its_oracle_and_its_input() -> None:
         assert "Oracle: " in text and "Input: " in text, name
 
 
+def test_every_target_that_takes_builds_gets_them_with_sanitizers() -> None:
+    assert {name for name in run.TARGETS if hasattr(target(name), "builds")} == set(run.KERNELS) - set(run.PLANTED)
+
+
 def test_every_file_with_a_check_is_run() -> None:
     here = Path(__file__).parent
     found = {path.stem for path in here.glob("*.py") if "\ndef check(data: bytes)" in path.read_text()}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import atheris
 
-from tests.fuzz.native_build import VARIANTS, Variant
+from tests.fuzz.native_build import KERNELS, Variant
 
 _WATCHED = ["wbd.rdf", "wbd.revisions", "wbd.ids.entity_id"]
 
@@ -20,12 +20,13 @@ def main(name: str, folder: str, *options: str) -> None:
     watched = [*_WATCHED, "tests.fuzz.planted"]
     with atheris.instrument_imports(include=watched):
         target = importlib.import_module(f"tests.fuzz.{name}")
-    if name in ("native_setdiff", "planted_native"):
-        variants = [Variant(Path(folder), variant) for variant in VARIANTS]
-        if name == "native_setdiff":
-            target.builds[:] = [variant.module.difference for variant in variants]
-        else:
+    kernel = KERNELS.get(name)
+    if kernel is not None:
+        variants = [Variant(Path(folder), kernel, variant) for variant in kernel.variants]
+        if name == "planted_native":
             target.library = variants[0].library
+        else:
+            target.builds[:] = [variant.function for variant in variants]
         for variant in variants:
             variant.count()
     atheris.Setup(["fuzz", *options], target.check)

@@ -179,6 +179,30 @@ def test_a_value_node_that_an_old_spelling_of_a_year_shares_stays() -> None:
     assert not any("TimeValue" in line for line in diff_entities(old, new, CONTEXT).removed)
 
 
+def place(latitude: float) -> dict[str, Any]:
+    return {"type": "globecoordinate", "value": {"latitude": latitude, "longitude": 2, "precision": 0.1}}
+
+
+TEXT = {"type": "string", "value": "x"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "changed"),
+    [
+        (statement("Q1$a", "P1", place(1.0)), statement("Q1$b", "P2", place(1.0000000000000002))),
+        (statement("Q1$a", "P1", TEXT), statement("Q1-a", "P2", TEXT)),
+        (statement("Q1$a", "P1", TEXT), statement("Q1$b", "p1", TEXT)),
+        (statement("Q1$a", "P1", TEXT), statement("Q1$b", ":P1", TEXT)),
+    ],
+    ids=["coordinates that round alike", "ids of one node", "spellings of a property", "a prefix that says nothing"],
+)
+def test_what_an_unchanged_part_writes_too_stays(kept: dict[str, Any], changed: dict[str, Any]) -> None:
+    claims = {one["mainsnak"]["property"]: [one] for one in (kept, changed)}
+    old, new = item(claims=claims), item(claims=dict(list(claims.items())[:1]))
+    assert diff_entities(old, new, CONTEXT) == whole(old, new)
+    assert diff_entities(new, old, CONTEXT) == whole(new, old)
+
+
 def test_text_that_calls_itself_a_time_is_no_fault_of_an_unchanged_part() -> None:
     """P7 is an external id by its datatype, whatever type its data value claims."""
     context = dataclasses.replace(CONTEXT, datatypes={"P7": "external-id"})

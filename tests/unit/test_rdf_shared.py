@@ -141,6 +141,18 @@ def test_of_a_page_that_goes_all_but_what_it_is_about_may_be_used_elsewhere() ->
     assert {terms(line)[1] for line in found.unlinked_shared} >= {PART_OF, WIKI_GROUP, "<http://schema.org/name>"}
 
 
+@pytest.mark.parametrize("predicate", [PART_OF, WIKI_GROUP])
+def test_a_text_that_looks_like_a_page_makes_none(predicate: str) -> None:
+    """Where entities lie at the base itself, their lines are among those in which pages are looked for."""
+    context = MappingContext(vocabulary=Vocabulary(entity_base="http://one.test/"))
+    text = {"en": {"language": "en", "value": f"> {predicate} <http://one.test/> ."}}
+    old, new = item(), item(labels=text)
+    whole = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
+    assert diff_entities(old, new, context) == whole
+    assert whole.added and not whole.linked_shared
+    assert not diff_entities(None, new, context).linked_shared
+
+
 @pytest.mark.parametrize("title", ["B", None])
 def test_a_page_that_another_sitelink_has_too_stays(title: str | None) -> None:
     """Two sites can share one path; the page goes with the last of them."""
@@ -155,6 +167,17 @@ def test_a_page_that_another_sitelink_has_too_stays(title: str | None) -> None:
     whole = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
     assert diff_entities(old, new, context) == whole
     assert not any("/wiki/A" in line for line in whole.removed)
+
+
+def test_a_badge_that_another_sitelink_to_the_page_has_too_stays() -> None:
+    context = MappingContext(sites=lambda name: Site("en", "//one.test/wiki/$1", "one"))
+    old = item(sitelinks={**link("aawiki", "A", "Q5", "Q6"), **link("abwiki", "A", "Q5")})
+    new = item(sitelinks={**link("aawiki", "A"), **link("abwiki", "A", "Q5")})
+    for one, other in ((old, new), (new, old)):
+        whole = diff_lines(map_entity(one, context), map_entity(other, context), context.vocabulary)
+        found = diff_entities(one, other, context)
+        assert found == whole
+        assert len(found.added) + len(found.removed) == 1
 
 
 @pytest.mark.parametrize("base", ["http://one.test/", "http://one.test/entity/"])

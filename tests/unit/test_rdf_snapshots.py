@@ -72,32 +72,34 @@ def check(old: bytes, new: bytes, context: MappingContext = CONTEXT) -> None:
         assert outcome(diff_snapshots, one, other, context) == outcome(parsed, one, other, context)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(sides())
 def test_the_diff_of_snapshots_is_that_of_their_entities(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
     for flavour in (FULL, TRUTHY, UPDATER):
         check(*map(orjson.dumps, both), dataclasses.replace(CONTEXT, flavour=flavour))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(sides(), st.data())
 def test_in_any_spelling(both: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject) -> None:
-    old, new = (data.draw(st.just(orjson.dumps(side)) | spelled(side)) for side in both)
-    check(old, new)
-
-
-@settings(deadline=None, max_examples=60)
-@given(sides(), st.data())
-def test_broken_bytes_have_the_same_outcome(both: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject) -> None:
-    old, new = map(orjson.dumps, both)
-    check(old, data.draw(broken(new)))
-    # The same on both sides: an equal part is broken.
-    at = data.draw(st.integers(0, len(old)))
-    piece = data.draw(st.sampled_from([b"x", b"", b"{", b'"', b"\xff", b"1", b",", b"\\u00e9"]))
-    check(old[:at] + piece + old[at + 1 :], old[:at] + piece + old[at + 1 :].replace(b'"Q1$', b'"Q1$2', 1))
+    # To draw an entity takes longer than all the rest.
+    for _ in range(2):
+        check(*(data.draw(st.just(orjson.dumps(side)) | spelled(side)) for side in both))
 
 
 @settings(deadline=None, max_examples=20)
+@given(sides(), st.data())
+def test_broken_bytes_have_the_same_outcome(both: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject) -> None:
+    old, new = map(orjson.dumps, both)
+    for _ in range(3):
+        check(old, data.draw(broken(new)))
+        # The same on both sides: an equal part is broken.
+        at = data.draw(st.integers(0, len(old)))
+        piece = data.draw(st.sampled_from([b"x", b"", b"{", b'"', b"\xff", b"1", b",", b"\\u00e9"]))
+        check(old[:at] + piece + old[at + 1 :], old[:at] + piece + old[at + 1 :].replace(b'"Q1$', b'"Q1$2', 1))
+
+
+@settings(deadline=None, max_examples=8)
 @given(sides())
 def test_statements_that_two_groups_share_make_no_difference(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
     both = copy.deepcopy(both)
@@ -126,9 +128,11 @@ TIME = {
 }
 PLACE = {"type": "globecoordinate", "value": {"latitude": 1.0, "longitude": 2, "precision": 0.1, "globe": None}}
 OTHER_PLACE = {"type": "globecoordinate", "value": {"latitude": 1, "longitude": 2.0, "precision": 0.1, "globe": None}}
+CLOSE_PLACE = {"type": "globecoordinate", "value": {**PLACE["value"], "latitude": 1.0000000000000002}}
 LONG = {"type": "quantity", "value": {"amount": "+1", "unit": KILOMETRE}}
 SHORT = {"type": "quantity", "value": {"amount": "+1000", "unit": METRE}}
 REFERENCE = {"hash": "abc", "snaks": {"P2": [{"snaktype": "value", "property": "P2", "datavalue": TEXT}]}}
+MANY = [{**REFERENCE, "hash": f"a{number}"} for number in range(snapshots._NEEDLES_MAX + 1)]
 BARE = {"snaks": REFERENCE["snaks"]}
 
 
@@ -138,19 +142,32 @@ BARE = {"snaks": REFERENCE["snaks"]}
         (group("P1", TIME), group("P2", TIME)),
         (group("P1", PLACE), group("P2", PLACE)),
         (group("P1", OTHER_PLACE), group("P2", PLACE)),
+        (group("P1", CLOSE_PLACE), group("P2", PLACE)),
         (group("P1", LONG), group("P2", SHORT)),
         (group("P1", TEXT, references=[REFERENCE]), group("P2", TEXT, references=[REFERENCE])),
+        (group("P1", TEXT, references=MANY), group("P2", TEXT, references=MANY)),
         (group("P1", TEXT, references=[BARE]), group("P2", TEXT, references=[BARE])),
         (group("P1", TEXT, qualifiers={"P3": [group("P3", TIME)["P3"][0]["mainsnak"]]}), group("P2", TIME)),
     ],
-    ids=["time", "coordinate", "coordinate in other digits", "quantity", "reference", "no hash", "qualifier"],
+    ids=[
+        "time",
+        "coordinate",
+        "coordinate in other digits",
+        "coordinate that rounds alike",
+        "quantity",
+        "reference",
+        "more than are searched for",
+        "no hash",
+        "qualifier",
+    ],
 )
 @pytest.mark.usefixtures("native")
 def test_a_shared_node_that_an_equal_part_has_stays(kept: dict[str, Any], changed: dict[str, Any]) -> None:
     old, new = (orjson.dumps(item(claims=claims)) for claims in (kept, {**kept, **changed}))
     found = diff_alike(old, new, CONTEXT)
     assert found == parsed(old, new, CONTEXT)
-    assert found is not None and not any("/value/" in line.split()[0] for line in found.added)
+    nodes = {line.split()[0] for line in found.added} if found else {"/value/"}
+    assert not any("/value/" in node or "/reference/" in node for node in nodes)
     check(old, new)
     check(old.replace(b"time", b"tim\\u0065"), new.replace(b"time", b"tim\\u0065"))
     check(old.replace(b"+2013", b"\\u002b2013"), new.replace(b"+2013", b"\\u002b2013", 1))
@@ -180,10 +197,24 @@ def test_a_term_whose_language_no_tag_can_hold_is_compared_with_all_others() -> 
     check(old, new)
 
 
-def test_a_text_that_looks_like_a_page_is_none() -> None:
-    text = {"type": "string", "value": "> <http://schema.org/isPartOf> <http://a.test/> ."}
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("predicate", ["http://schema.org/isPartOf", "http://wikiba.se/ontology#wikiGroup"])
+def test_a_text_that_looks_like_a_page_is_none(predicate: str) -> None:
+    text = {"type": "string", "value": f"> <{predicate}> <https://en.wikipedia.org/> ."}
     links = {"enwiki": {"site": "enwiki", "title": "A"}}
-    check(orjson.dumps(item(sitelinks=links)), orjson.dumps(item(sitelinks=links, claims=group("P2", text))))
+    old, new = item(sitelinks=links), item(sitelinks=links, claims=group("P2", text))
+    assert diff_alike(orjson.dumps(old), orjson.dumps(new), CONTEXT) == diff_entities(old, new, CONTEXT)
+    check(orjson.dumps(old), orjson.dumps(new))
+
+
+def test_statements_whose_ids_make_one_node_are_compared_with_all_others() -> None:
+    kept, changed = group("P1", TEXT), group("P2", TEXT)
+    kept["P1"][0]["id"], changed["P2"][0]["id"] = "Q1$a", "Q1-a"
+    old, new = (orjson.dumps(item(claims=claims)) for claims in (kept, {**kept, **changed}))
+    assert diff_alike(old, new, CONTEXT) is None
+    found = diff_snapshots(old, new, CONTEXT)
+    assert not any("ontology#rank" in line for line in found.added)
+    check(old, new)
 
 
 @pytest.mark.usefixtures("native")
@@ -244,7 +275,7 @@ def test_real_revisions() -> None:
             check(orjson.dumps(entity), orjson.dumps(edited), context)
     with gzip.open(CORPUS / "dump/wikidata-50-lines.json.gz", "rb") as dump:
         lines = [line.rstrip(b",\n") for line in dump if len(line) > 3]
-    for line in lines[:12]:
+    for line in lines[:6]:
         for edited in itertools.islice(edits(orjson.loads(line)), 3):
             check(line, orjson.dumps(edited), context)
 

@@ -29,7 +29,7 @@ from wbd.rdf.mapping import (
     term_text,
 )
 from wbd.rdf.setdiff import difference
-from wbd.rdf.shared import PART_OF, WIKI_GROUP, Present, SharedNodes, says, subjects
+from wbd.rdf.shared import Present, SharedNodes, subjects
 from wbd.rdf.statements import StatementMapper, local_name, reference_name
 from wbd.rdf.terms import language_suffix
 from wbd.rdf.vocabulary import Vocabulary
@@ -234,13 +234,16 @@ class Side:
         self.mapper.elsewhere = elsewhere
         self.mapper.document(self.revision, self.modified)
 
-    def write_sitelinks(self, other: Mapping[str, Any]) -> None:
-        """Write the sitelinks that *other* does not have alike."""
+    def write_sitelinks(self, other: Mapping[str, Any]) -> set[str]:
+        """Write the sitelinks that *other* does not have alike; return the wikis that they are to."""
+        wikis: set[str] = set()
         links, others = self.entity.get("sitelinks") or {}, other.get("sitelinks") or {}
         if links != others:
             for name, link in links.items():
                 if others.get(name, _ABSENT) != link:
                     self.mapper.sitelink(link)
+                    wikis.update(_wiki(link, self.mapper.context))
+        return wikis
 
     def write_groups(self, names: Iterable[str]) -> None:
         """Write the statements of these properties."""
@@ -248,6 +251,12 @@ class Side:
         for name in names:
             if name in claims:
                 self.mapper.statement_mapper.group(self.mapper.subject, claims[name])
+
+
+def _wiki(link: Mapping[str, Any], context: MappingContext) -> tuple[str, ...]:
+    """Return the wiki that a sitelink is to; nothing for a site that nobody knows."""
+    site = context.site_terms[link["site"]]
+    return () if site is None else (site.group_line.partition(" ")[0],)
 
 
 def _write_terms(key: str, old: Side, new: Side, rest: Rest) -> bool:
@@ -344,18 +353,19 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = _NOTH
     for side in (old, new):
         side.mapper = EntityMapper(side.entity, context)
     elsewhere = _counts(old.mapper, new.mapper, rest)
+    wikis: set[str] = set()
     for side, other in ((old, new), (new, old)):
         side.start(elsewhere)
         if context.flavour.sitelinks:
-            side.write_sitelinks(other.entity)
+            wikis |= side.write_sitelinks(other.entity)
         side.write_groups(changed)
     for key in TERM_PREDICATES:
         if not _write_terms(key, old, new, rest):
             return None
     old_lines, new_lines = set(old.mapper.lines), set(new.mapper.lines)
     removed, added = old_lines - new_lines, new_lines - old_lines
-    shared = _Shared(removed | added, context)
-    if not shared.subjects:
+    shared = _Shared(removed | added, wikis, context)
+    if not (shared.subjects or wikis):
         return RdfDiff(added=sorted(added), removed=sorted(removed))
     # What is unchanged is the same on both sides; the old one stands for both.
     kept = shared.kept(old.entity, new.entity, old.mapper, rest)
@@ -380,38 +390,35 @@ def _counts(old: EntityMapper, new: EntityMapper, rest: Rest) -> Mapping[str, in
 
 
 class _Shared:
-    """Changed lines about nodes that several parts can have."""
+    """
+    Nodes that several parts can have: values and references with changed lines, wikis to which sitelinks changed.
 
-    def __init__(self, lines: Iterable[str], context: MappingContext) -> None:
+    Several sitelinks can be to one wiki, and, where sites share a path, to one page of it.
+    """
+
+    def __init__(self, lines: Iterable[str], wikis: Set[str], context: MappingContext) -> None:
         namespaces = context.vocabulary.namespaces
         nodes = (f"<{namespaces.wdv}", f"<{namespaces.wdref}")
         self.context = context
         self.wdref = nodes[1]
+        self.wikis = wikis
         self.subjects = {line[: line.index(">") + 1] for line in lines if line.startswith(nodes)}
-        self.has_nodes = bool(self.subjects)
         self.has_values = any(node.startswith(nodes[0]) for node in self.subjects)
         self.value_keys: set[str] = set()
-        # Several sitelinks can be to one wiki, and, where sites share a path, to one page of it.
-        groups = [line for line in lines if says(line, WIKI_GROUP)]
-        pages = [line for line in lines if says(line, PART_OF)]
-        self.wikis = {line[: line.index(">") + 1] for line in groups}
-        self.wikis.update(line[line.index(PART_OF) + len(PART_OF) : -2] for line in pages)
-        self.subjects.update(line[: line.index(">") + 1] for line in (*groups, *pages))
 
     def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper, rest: Rest) -> set[str]:
         """Return the lines that unchanged parts have about these nodes, and maybe more of their lines."""
         lines: list[str] = []
-        if self.wikis and self.context.flavour.sitelinks:
+        if self.wikis:
             # A sitelink differs, so there are none in *rest*.
             links, others = old.get("sitelinks") or {}, new.get("sitelinks") or {}
             del mapper.lines[:]
             for name, link in links.items():
-                site = self.context.site_terms[link["site"]]
                 # A page lies in its wiki, so a link to another wiki is to another page.
-                if site and site.group_line.partition(" ")[0] in self.wikis and others.get(name) == link:
+                if others.get(name) == link and not self.wikis.isdisjoint(_wiki(link, self.context)):
                     mapper.sitelink(link)
             lines += mapper.lines
-        if not self.has_nodes:
+        if not self.subjects:
             return set(lines)
         statement_mapper = StatementMapper(self.context, lines)
         claims, others = claims_of(old), claims_of(new)

@@ -17,8 +17,8 @@ from typing import Final
 
 from wbd.rdf.vocabulary import SCHEMA, WIKIBASE, Vocabulary
 
-PART_OF: Final = f"> <{SCHEMA}isPartOf> "
-WIKI_GROUP: Final = f"> <{WIKIBASE}wikiGroup> "
+_PART_OF: Final = f"> <{SCHEMA}isPartOf> "
+_WIKI_GROUP: Final = f"> <{WIKIBASE}wikiGroup> "
 _ABOUT: Final = f"> <{SCHEMA}about> "
 # Sorts behind every character of an IRI.
 _BEHIND: Final = "\U0010ffff"
@@ -58,7 +58,7 @@ class SharedNodes:
             rest += lines[start:first]
             start = max(start, behind)
         rest += lines[start:]
-        pages = {line[: line.index(">") + 1] for line in rest if says(line, PART_OF) or says(line, WIKI_GROUP)}
+        pages = {line[: line.index(">") + 1] for line in rest if _says(line, _PART_OF) or _says(line, _WIKI_GROUP)}
         if pages:
             for line in rest:
                 node = line[: line.find(">") + 1]
@@ -70,14 +70,14 @@ class SharedNodes:
         return sorted(line for node, about in by_node.items() if node not in gone for line in about)
 
 
-def says(line: str, predicate: str) -> bool:
-    """Tell whether a line has this predicate, given with all from the end of the subject; a text can hold it too."""
-    return predicate in line and line.startswith(predicate, line.index(">"))
-
-
 def subjects(lines: Iterable[str]) -> set[str]:
     """Return the IRIs that lines are about, as terms."""
     return {line[: line.find(">") + 1] for line in lines}
+
+
+def _says(line: str, predicate: str) -> bool:
+    """Tell whether a line has this predicate, given with all from the end of the subject; a text can hold it too."""
+    return predicate in line and line.startswith(predicate, line.index(">"))
 
 
 def _span(lines: Sequence[str], prefix: str) -> tuple[int, int]:

@@ -402,15 +402,13 @@ static bool read_clear(reader *r, string *found) {
     return read_string(r, found);
 }
 
-/* Read the value of a data value: which of the parts that name value nodes it has. */
-static bool read_value(reader *r, bool *is_time, bool *is_place) {
-    enum { TIME = 1, LATITUDE = 2, LONGITUDE = 4 };
-    unsigned seen = 0;
-    unsigned clear = 0;
+/* Read the value of a data value: whether it has the text of a time. */
+static bool read_value(reader *r, bool *is_time) {
+    bool seen = false;
     bool first = true;
     string key;
     step next;
-    *is_time = *is_place = false;
+    *is_time = false;
     if (peek(r) != '{') {
         return skip_value(r);
     }
@@ -418,23 +416,18 @@ static bool read_value(reader *r, bool *is_time, bool *is_place) {
         return false;
     }
     while ((next = next_member(r, &first, &key)) == ONE_MORE) {
-        const unsigned which = is(&key, "time")        ? TIME
-                               : is(&key, "latitude")  ? LATITUDE
-                               : is(&key, "longitude") ? LONGITUDE
-                                                       : 0;
-        if (key.escaped || (which != 0 && !once(&seen, which))) {
+        const bool time = is(&key, "time");
+        if (key.escaped || (time && seen)) {
             return false;
         }
-        const int byte = peek(r);
-        if (which == TIME ? byte == '"' : byte != '{' && byte != '[') {
-            clear |= which;
+        if (time) {
+            seen = true;
+            *is_time = peek(r) == '"';
         }
         if (!skip_value(r)) {
             return false;
         }
     }
-    *is_time = (clear & TIME) != 0;
-    *is_place = (clear & LATITUDE) != 0 && (clear & LONGITUDE) != 0;
     return next == ENDED;
 }
 
@@ -443,7 +436,6 @@ static bool read_datavalue(reader *r) {
     unsigned seen = 0;
     bool first = true;
     bool is_time = false;
-    bool is_place = false;
     string key;
     string type = {NULL, 0, true};
     step next;
@@ -462,7 +454,7 @@ static bool read_datavalue(reader *r) {
         if (is(&key, "type")) {
             read = once(&seen, TYPE) && read_clear(r, &type);
         } else if (is(&key, "value")) {
-            read = once(&seen, VALUE) && read_value(r, &is_time, &is_place);
+            read = once(&seen, VALUE) && read_value(r, &is_time);
         } else {
             read = skip_value(r);
         }
@@ -470,8 +462,7 @@ static bool read_datavalue(reader *r) {
             return false;
         }
     }
-    if (type.escaped || (is(&type, "time") && !is_time) ||
-        (is(&type, "globecoordinate") && !is_place)) {
+    if (type.escaped || (is(&type, "time") && !is_time)) {
         r->opaque = true;
     }
     return next == ENDED;
@@ -578,16 +569,30 @@ static bool read_snak_map(reader *r) {
     return next == ENDED;
 }
 
-/* Tell whether a hash is the local name of its reference as it stands. */
-static bool is_local_name(const string *hash) {
-    for (size_t i = 0; i < hash->size_bytes; i++) {
-        const uint8_t byte = hash->start[i];
-        if (!between(byte, '0', '9') && !between(byte | 0x20, 'a', 'z') && byte != '_' &&
-            byte != '-') {
-            return false;
-        }
+/* Tell whether a text is the local name of a node as it stands. */
+static bool is_local_name(const string *text) {
+    /* A bit for each byte: hyphen and digits, letters and underscore. Ids are looked at without a
+     * branch for each character, which no processor could foresee. */
+    static const uint64_t in_names[4] = {UINT64_C(0x03ff200000000000), UINT64_C(0x07fffffe87fffffe),
+                                         0, 0};
+    uint64_t all = text->size_bytes > 0;
+    for (size_t i = 0; i < text->size_bytes; i++) {
+        all &= in_names[text->start[i] >> 6] >> (text->start[i] & 63);
     }
-    return hash->size_bytes > 0;
+    return all != 0;
+}
+
+/* Tell whether it is an id whose node no other such id has: $ becomes the first hyphen. */
+static bool is_statement_id(const string *id) {
+    const uint8_t *const dollar = memchr(id->start, '$', id->size_bytes);
+    if (dollar == NULL) {
+        return false;
+    }
+    const size_t before_bytes = (size_t)(dollar - id->start);
+    const string before = {id->start, before_bytes, false};
+    const string behind = {dollar + 1, id->size_bytes - before_bytes - 1, false};
+    return is_local_name(&before) && is_local_name(&behind) &&
+           memchr(id->start, '-', before_bytes) == NULL;
 }
 
 static bool read_reference(reader *r) {
@@ -700,7 +705,7 @@ static bool read_statement(reader *r, const string *property, spans_part *group)
         if (is(&key, "mainsnak")) {
             read = once(&seen, MAINSNAK) && read_snak(r, property, &identifier);
         } else if (is(&key, "id")) {
-            read = once(&seen, ID) && read_plain(r, &id) && add_id(r, &id);
+            read = once(&seen, ID) && read_plain(r, &id) && is_statement_id(&id) && add_id(r, &id);
         } else if (is(&key, "qualifiers")) {
             read = once(&seen, QUALIFIERS) && read_snak_map(r);
         } else if (is(&key, "references")) {
@@ -789,10 +794,10 @@ static bool read_terms(reader *r, const string *language) {
 
 /* Skip the member at whose opening quote the reader is, if it is the one that is expected. */
 static bool skip_expected(reader *r, spans_map map) {
-    const spans_part *const other = r->others + r->expected;
-    if (r->expected >= r->other_count || other->map != map) {
+    if (r->expected >= r->other_count || r->others[r->expected].map != map) {
         return false;
     }
+    const spans_part *const other = &r->others[r->expected];
     const uint8_t *const start = r->other_base + other->key - 1;
     const uint8_t *const end = r->other_base + other->value + other->value_bytes;
     const size_t size_bytes = (size_t)(end - start);

@@ -23,12 +23,13 @@
  *   4. the members of labels and descriptions are terms, those of aliases arrays of terms; a term
  *      is an object whose "language" is its key;
  *   5. a member of claims has a key of P and a number, and is an array of statements: objects with
- *      an "id", a string, and a "mainsnak", an object whose "property" is the key of the group;
+ *      an "id", word characters with one $ among them and hyphens only behind it, so that no two
+ *      make one node, and a "mainsnak", an object whose "property" is the key of the group;
  *   6. no id of a statement of the old side comes twice there, and none of a group that is not
  *      alike on the new side is in one that is;
  *   7. no key of the entity or of a map comes twice; in other objects that are looked into (all
- *      named here, and snaks, data values, times and coordinates, references) no key that is
- *      looked for comes twice;
+ *      named here, and snaks, data values and times, references) no key that is looked for comes
+ *      twice;
  *   8. no key of these has an escape, nor an id, property, language or datatype of a main snak.
  *
  * A group is opaque if its bytes do not show which references and values it has: an escape \u or

@@ -114,6 +114,7 @@ _STRING: Final = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?![dD][89a
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
 _WORD: Final = re.compile(rb"true|false|null")
 _PROPERTY: Final = re.compile(rb"P[1-9][0-9]*")
+_STATEMENT_ID: Final = re.compile(rb"[A-Za-z0-9_]+\$[A-Za-z0-9_-]+")
 _LOCAL_NAME: Final = re.compile(rb"[A-Za-z0-9_-]+")
 # No escape in it hides what it stands for.
 _CLEAR: Final = re.compile(rb"(?:[^\\]|\\[^u/])*+", re.DOTALL)
@@ -247,6 +248,7 @@ class _Text:
         statement_id = self.plain(id_node)
         if statement_id is None or main is None or main.kind != "object":
             raise _UnusualError
+        _expect(_STATEMENT_ID.fullmatch(statement_id) is not None)
         part.ids.append(statement_id)
         prop, datatype = self.read(main, b"property", b"datatype")
         _expect(self.plain(prop) == part.key)
@@ -284,13 +286,9 @@ class _Text:
         if node.kind != "object":
             return True
         kind, value = self.read(node, b"type", b"value")
-        time = latitude = longitude = None
-        if value is not None and value.kind == "object":
-            time, latitude, longitude = self.read(value, b"time", b"latitude", b"longitude")
+        time = self.read(value, b"time")[0] if value is not None and value.kind == "object" else None
         if self.plain(kind) == b"time":
             return time is None or time.kind != "string"
-        if self.plain(kind) == b"globecoordinate":
-            return any(part is None or part.kind in ("object", "array") for part in (latitude, longitude))
         return self.plain(kind) is None
 
     def written(self) -> bytes:
