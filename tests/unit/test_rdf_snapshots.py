@@ -271,7 +271,7 @@ def test_real_revisions() -> None:
     check(old, new, context)
     for path in sorted((CORPUS / "wikidata/json").glob("*.json")):
         (entity,) = orjson.loads(path.read_bytes())["entities"].values()
-        for edited in edits(entity):
+        for edited in itertools.islice(edits(entity), 0, None, 3):
             check(orjson.dumps(entity), orjson.dumps(edited), context)
     with gzip.open(CORPUS / "dump/wikidata-50-lines.json.gz", "rb") as dump:
         lines = [line.rstrip(b",\n") for line in dump if len(line) > 3]
