@@ -53,8 +53,8 @@ EXTENSIONS = [
     ),
     Extension(
         "wbd.rdf._spans",
-        sources=["wbd/rdf/_spans.c", "wbd/rdf/spans.c"],
-        depends=["wbd/rdf/spans.h"],
+        sources=["wbd/rdf/_spans.c", "wbd/rdf/spans.c", "wbd/rdf/spans_parts.c"],
+        depends=["wbd/rdf/spans.h", "wbd/rdf/spans_json.h", "wbd/rdf/spans_reader.h"],
         extra_compile_args=FLAGS,
     ),
     Extension(

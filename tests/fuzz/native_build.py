@@ -27,7 +27,7 @@ class Kernel(NamedTuple):
     """
     C code that a target runs.
 
-    name: of its files in wbd/rdf, without the underscore of the face.
+    name: what its files in wbd/rdf begin with, without the underscore of the face.
     function: what the face offers.
     variants: name of a build -> its flags.
     """
@@ -61,7 +61,7 @@ def build(folder: Path, kernel: Kernel) -> None:
         place.mkdir(parents=True, exist_ok=True)
         common = [compiler(), "-std=c11", "-fPIC", *_SANITIZE, "-isystem", sysconfig.get_path("include"), *flags]
         objects = []
-        for source in (_RDF / f"_{kernel.name}.c", _RDF / f"{kernel.name}.c", _HERE / "coverage.c"):
+        for source in (_RDF / f"_{kernel.name}.c", *sorted(_RDF.glob(f"{kernel.name}*.c")), _HERE / "coverage.c"):
             traced = [] if source.parent == _HERE else ["-fsanitize-coverage=trace-pc"]
             objects.append(str(place / f"{source.stem}.o"))
             subprocess.run([*common, *traced, "-c", str(source), "-o", objects[-1]], check=True)

@@ -297,7 +297,9 @@ def test_only_bytes_are_snapshots() -> None:
 def test_keys_whose_hashes_are_equal_are_told_apart_or_left_to_the_parser(compile_c: Compile) -> None:
     """The extension is built with one hash for all keys."""
     path = compile_c(
-        "_spans.so", [RDF / "_spans.c", RDF / "spans.c"], ["-shared", "-fPIC", "-DSPANS_HASH_MASK=UINT32_C(0)"]
+        "_spans.so",
+        [RDF / "_spans.c", RDF / "spans.c", RDF / "spans_parts.c"],
+        ["-shared", "-fPIC", "-DSPANS_HASH_MASK=UINT32_C(0)"],
     )
     spec = importlib.util.spec_from_file_location("_spans", path)
     assert spec is not None and spec.loader is not None

@@ -1,4 +1,4 @@
-"""spans.c without Python, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+"""spans.c and spans_parts.c without Python, under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WRAP = ["-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc"]
 
 @pytest.fixture(scope="module")
 def driver(compile_c: Compile) -> Path:
-    return compile_c("spans_test", [DRIVER, RDF / "spans.c"], [*MEMORY, *WRAP])
+    return compile_c("spans_test", [DRIVER, RDF / "spans.c", RDF / "spans_parts.c"], [*MEMORY, *WRAP])
 
 
 def test_changed_snapshots_are_read_within_their_ends(driver: Path) -> None:

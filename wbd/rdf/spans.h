@@ -34,7 +34,7 @@
  *
  * A group is opaque if its bytes do not show which references and values it has: an escape \u or
  * \/, a reference without a hash, an escape in one, or anything that would make the mapping of such
- * parts fail (spans.c, read_snak and below). In all other groups a reference's hash, the text of a
+ * parts fail (spans_parts.c, read_snak). In all other groups a reference's hash, the text of a
  * time and the name of a type of values can be searched for as bytes.
  *
  * Invariants
