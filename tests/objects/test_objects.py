@@ -96,6 +96,19 @@ def test_a_wrong_key_is_an_error_that_does_not_show_the_secret(s3: Any) -> None:
     assert "hunter2" not in str(refused.value)
 
 
+def test_one_object_of_many_that_cannot_be_written_or_read_raises(tmp_path: Path) -> None:
+    store = open_store(ObjectsAddress(f"file://{tmp_path}"), "bucket")
+    store.put("a", b"")
+    keys = [f"k{i}" for i in range(100)]
+    # In a folder no object can lie under another one.
+    for at in (0, 57, 100):
+        with pytest.raises(ObjectStoreUnavailable, match="bucket/a/b"):
+            store.put_many([(key, b"") for key in (*keys[:at], "a/b", *keys[at:])])
+        with pytest.raises(ObjectStoreUnavailable, match="bucket/a/b"):
+            store.get_many([*keys[:at], "a/b", *keys[at:]])
+    assert store.get_many([]) == []
+
+
 def test_an_address_that_cannot_be_one_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"allowed: file:///folder or s3://"):
         open_store(ObjectsAddress("ftp://x"), "revisions")
