@@ -23,6 +23,8 @@ RDF = ROOT / "wbd" / "rdf"
 IDS = ROOT / "wbd" / "ids"
 
 MEMORY = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+WRAP = ["-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc"]
+"""Lets driver.h make allocations fail."""
 
 Compile = Callable[..., Path]
 

@@ -1,63 +1,19 @@
 /* Checks of setdiff.c without Python, to be built under sanitizers; the first argument says which.
  *
- *   laws N         N pairs of random texts, against a slow comparison of every line with every
- * other allocations    every allocation of a call fails once; link with -Wl,--wrap for the three
- * below limit          exactly SETDIFF_MAX_LINES distinct lines are taken, and one more is refused
+ *   laws N         N pairs of random texts, against a slow comparison of each line with each
+ *   allocations    every allocation of a call fails once
+ *   limit          exactly SETDIFF_MAX_LINES distinct lines are taken, and one more is refused
  *   threads        several threads compare the same texts at the same time
  *   hash LOW HIGH  print the hash of each line of standard input under this seed
- *
- * Texts are copied to the heap in their exact size, so that a read past either end is seen. A
- * broken promise ends the program with its line number.
  */
 #include "setdiff.h"
 
+#include "driver.h"
+
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define CHECK(promise)                                                                             \
-    do {                                                                                           \
-        if (!(promise)) {                                                                          \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #promise);                  \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 enum { TEXT_BYTES = 400, LINES = 200, THREADS = 4 };
-
-static uint64_t random_state = UINT64_C(0x2545f4914f6cdd1d);
-
-static uint64_t random_below(uint64_t end) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state % end;
-}
-
-/* How many allocations succeed before one fails; -1 for all of them. */
-static long allocations_left = -1;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static bool fails(void) { return allocations_left >= 0 && allocations_left-- == 0; }
-
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size) {
-    return fails() ? NULL : __real_realloc(memory, size);
-}
 
 static setdiff_span copied(const char *bytes, size_t size_bytes) {
     uint8_t *const copy = size_bytes == 0 ? NULL : malloc(size_bytes);

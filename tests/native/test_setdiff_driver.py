@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.conftest import MEMORY, RDF, Compile, check
+from tests.native.conftest import MEMORY, RDF, WRAP, Compile, check
 
 DRIVER = Path(__file__).with_name("setdiff_test.c")
-WRAP = ["-pthread", "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc"]
 LIMIT = 100
 PRIME = 2**61 - 1
 
 
 @pytest.fixture(scope="module")
 def driver(compile_c: Compile) -> Path:
-    return compile_c("setdiff_test", [DRIVER, RDF / "setdiff.c"], [*MEMORY, *WRAP])
+    return compile_c("setdiff_test", [DRIVER, RDF / "setdiff.c"], [*MEMORY, *WRAP, "-pthread"])
 
 
 def test_random_texts_differ_as_a_slow_comparison_says_and_no_byte_outside_is_read(driver: Path) -> None:
@@ -25,7 +24,7 @@ def test_random_texts_differ_as_a_slow_comparison_says_and_no_byte_outside_is_re
 
 def test_lines_whose_hashes_are_equal_are_told_apart(compile_c: Compile) -> None:
     """All but two bits of every hash are cleared, so that lines meet in four slots."""
-    flags = [*MEMORY, *WRAP, "-DSETDIFF_HASH_MASK=UINT64_C(3)"]
+    flags = [*MEMORY, *WRAP, "-pthread", "-DSETDIFF_HASH_MASK=UINT64_C(3)"]
     check(compile_c("colliding", [DRIVER, RDF / "setdiff.c"], flags), "laws", "1000")
 
 
@@ -34,12 +33,12 @@ def test_every_failed_allocation_is_reported_and_leaves_nothing_behind(driver: P
 
 
 def test_the_limit_of_lines_is_exact(compile_c: Compile) -> None:
-    flags = [*MEMORY, *WRAP, f"-DSETDIFF_MAX_LINES=UINT64_C({LIMIT})"]
+    flags = [*MEMORY, *WRAP, "-pthread", f"-DSETDIFF_MAX_LINES=UINT64_C({LIMIT})"]
     check(compile_c("limited", [DRIVER, RDF / "setdiff.c"], flags), "limit")
 
 
 def test_threads_share_nothing(compile_c: Compile) -> None:
-    check(compile_c("threads", [DRIVER, RDF / "setdiff.c"], ["-fsanitize=thread", *WRAP]), "threads")
+    check(compile_c("threads", [DRIVER, RDF / "setdiff.c"], ["-fsanitize=thread", *WRAP, "-pthread"]), "threads")
 
 
 def reference_hash(low: int, high: int, line: bytes) -> int:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.conftest import MEMORY, RDF, Compile, check
+from tests.native.conftest import MEMORY, RDF, WRAP, Compile, check
 
 DRIVER = Path(__file__).with_name("spans_test.c")
-WRAP = ["-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc"]
 
 
 @pytest.fixture(scope="module")

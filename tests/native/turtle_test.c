@@ -1,25 +1,11 @@
 /* Checks of turtle.c without Python, to be built under sanitizers; the first argument says which.
  *
  *   mutations N   N changes of some lines and prefixes: no byte outside is read or written
- *   allocations   every allocation of a call fails once; link with -Wl,--wrap for malloc and calloc
- *
- * Texts are copied to the heap in their exact size, so that a read past either end is seen. A
- * broken promise ends the program with its line number.
+ *   allocations   every allocation of a call fails once
  */
 #include "turtle.h"
 
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define CHECK(promise)                                                                             \
-    do {                                                                                           \
-        if (!(promise)) {                                                                          \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #promise);                  \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
+#include "driver.h"
 
 static const char *const LINES[] = {
     "<http://a.test/s> <http://a.test/p> \"x\" .",
@@ -49,36 +35,8 @@ static const char WHOLE[] = "@prefix a: <http://a.test/> .\n"
                             "\n"
                             "_:a <http://b.test#e> \"> ^^\" .\n";
 
-static uint64_t random_state = UINT64_C(0x2545f4914f6cdd1d);
-
-static uint64_t random_below(uint64_t end) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state % end;
-}
-
-/* How many allocations succeed before one fails; -1 for all of them. */
-static long allocations_left = -1;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-static bool fails(void) { return allocations_left >= 0 && allocations_left-- == 0; }
-
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-
-void *__wrap_calloc(size_t count, size_t size) {
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
 static turtle_text copied(const char *bytes, size_t size_bytes) {
-    uint8_t *const copy = malloc(size_bytes == 0 ? 1 : size_bytes);
-    CHECK(copy != NULL);
-    memcpy(copy, bytes, size_bytes);
-    return (turtle_text){copy, size_bytes};
+    return (turtle_text){copy_of(bytes, size_bytes), size_bytes};
 }
 
 /* Return a text with some bytes changed, and maybe cut. */
