@@ -44,19 +44,21 @@ def test_each_entity_is_written_in_the_order_given_and_once_a_batch(numbers: lis
 
 
 def test_what_waits_becomes_one_batch() -> None:
-    go, sizes = threading.Event(), []
+    writing, go, sizes = threading.Event(), threading.Event(), []
 
     def write(batch: Sequence[Item]) -> None:
+        writing.set()
         go.wait(10)
         sizes.append(len(batch))
 
     with Writers(1, write, nothing) as writers:
-        for number in range(1, 152):
+        writers.put(item(1, 0))
+        assert writing.wait(10)
+        for number in range(2, 152):
             writers.put(item(number, 0))
         go.set()
         writers.finish(abandon=lambda: False)
-    assert sum(sizes) == 151
-    assert max(sizes) == 100
+    assert sizes == [1, 100, 50]
 
 
 def test_put_waits_while_too_many_bytes_are_on_their_way_and_ticks_meanwhile() -> None:
