@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pyoxigraph
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadInput
+from wbd.rdf import versions
 from wbd.rdf.documents import (
     N_QUADS,
     N_TRIPLES,
@@ -257,6 +260,17 @@ PIECES = [
     "oops .\n",
 ]
 
+HEADS = [
+    "@prefix e: <http://e.test/> .\n@base <http://b.test/> .\n",
+    "prefix e: <e:> ",
+    "@prefix e: <http://e.test/> .\n",
+    "@prefix f: <http://f.test/> .\n@prefix e: <http://e.test/> .\n",
+    "@prefix e: <http://f.test/> .\n",
+    "@prefix e: <http://f.test/> .\n@prefix e: <http://e.test/> .\n",
+    "@base <http://c.test/> .\n@prefix e: <http://e.test/> .\n",
+    "@prefix f: <http://f.test/> .\n",
+]
+
 
 def expected_of(source: bytes) -> list[str] | tuple[str, str]:
     """The lines of a document read alone, or the error and its place."""
@@ -287,9 +301,12 @@ def test_two_versions_are_read_together_as_one_by_one(pieces: list[str], data: s
         del other[data.draw(st.integers(0, len(other) - 1))]
     if data.draw(st.booleans()):
         other = data.draw(st.permutations(other))
-    head = data.draw(st.sampled_from(["@prefix e: <http://e.test/> .\n@base <http://b.test/> .\n", "prefix e: <e:> "]))
+    heads = [data.draw(st.sampled_from(HEADS))] * 2
+    if data.draw(st.booleans()):
+        heads[1] = data.draw(st.sampled_from(HEADS))
     end = data.draw(st.sampled_from(["\n", "\r\n"]))
-    check_together([f"{head}{''.join(each)}".replace("\n", end).encode() for each in (pieces, other)])
+    sides = [f"{head}{''.join(each)}" for head, each in zip(heads, (pieces, other), strict=True)]
+    check_together([side.replace("\n", end).encode() for side in sides])
 
 
 @pytest.mark.parametrize(
@@ -313,6 +330,26 @@ def test_versions_are_divided_in_linear_time(long: bytes) -> None:
     middle = long * 1_000_000 if long in (b"\n", b" ", b"\r") else b"# " + long * 1_000_000
     found = read_pair(start + middle + b"\ne:s e:p 2 .\n", start + middle + b"\ne:s e:p 3 .\n", TURTLE)
     assert [len(side.lines()) for side in found] == [2, 2]
+
+
+@pytest.mark.parametrize("body", ["e:s e:p 1 .\n", "e:s f:p 1 .\n", "<s> e:p 1 .\n"])
+def test_versions_with_other_directives_are_read_as_one_by_one(body: str) -> None:
+    for old, new in itertools.product(HEADS, repeat=2):
+        check_together([f"{old}{body}{body.replace('1', '2')}".encode(), f"{new}{body}".encode()])
+
+
+def test_versions_that_declare_other_prefixes_are_read_together_and_keep_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = "@prefix e: <http://e.test/> .\n"
+    shared = "e:s e:p 1 .\n"
+    old, new = f"{both}{shared}".encode(), f"{both}@prefix f: <http://f.test/> .\n{shared}e:s f:p 2 .\n".encode()
+    expected = [read_document(side, TURTLE) for side in (old, new)]
+    monkeypatch.delattr(versions, "read_document")
+    found = read_pair(old, new, TURTLE)
+    assert [(sorted(side.lines()), side.prefixes) for side in found] == [
+        (sorted(side.lines()), side.prefixes) for side in expected
+    ]
 
 
 @settings(deadline=None, max_examples=40)

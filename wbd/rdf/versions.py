@@ -3,8 +3,8 @@
 Most of the time that a diff of two documents takes is their parsing, and versions of one document share nearly all of
 it. N-Triples is divided into lines, Turtle at full stops that end a line. The parts are read by the letter of the
 standards, where no string or IRI but a long string holds a line break: if that succeeds, each of these full stops ended
-a statement, and statements that stand under the same prefixes mean the same in any order. Documents with long strings,
-with directives further down, or that cannot be read so, are read one by one.
+a statement, and statements mean the same in any order. What both sides have is read with the prefixes that both declare
+alike. Documents with long strings, with directives further down, or that cannot be read so, are read one by one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from wbd.rdf.documents import (
 _STATEMENT_END: Final = b" .\n"
 _HASH: Final = ord("#")
 _DIRECTIVES: Final = re.compile(rb"(?:(?:@prefix[ \t]+[^\s<>\"'#]*:|@base)[ \t]*<[^<>\s]*>[ \t]*\.[ \t]*\n\s*)*")
+_PREFIX: Final = re.compile(rb"@prefix[ \t]+([^\s<>\"'#]*:)[ \t]*(<[^<>\s]*>)")
 # What makes a Turtle document one piece: long strings, and directives further down, here in lower case. Only blanks
 # stand between the first directive of SPARQL's spelling and the start of the text, a full stop or the end of a line.
 # Strings can look like that too, which costs time only. Several expressions, because one that begins with a fixed
@@ -50,11 +51,9 @@ def read_pair(
     if name in (TURTLE, N_TRIPLES) and name == syntax_name(new, media_type):
         parts = _shared_parts(old, new, name)
         if parts is not None:
-            shared, head = parts[0], parts[3]
             try:
-                both, *sides = (read_strictly(head + part, name, max_text_bytes=max_text_bytes) for part in parts[:3])
-                prefixes = both.prefixes if shared else sides[0].prefixes
-                before, after = (Document(both.text + side.text, prefixes) for side in sides)
+                both, *sides = (read_strictly(part, name, max_text_bytes=max_text_bytes) for part in parts)
+                before, after = (Document(both.text + side.text, side.prefixes) for side in sides)
                 return before, after
             except BadInput:
                 # The lenient parser may read them, and whole documents have the right place.
@@ -63,19 +62,19 @@ def read_pair(
     return before, after
 
 
-def _shared_parts(old: bytes, new: bytes, name: str) -> tuple[bytes, bytes, bytes, bytes] | None:
-    """Return what both documents have, what only the old and only the new one has, and what stands before each."""
+def _shared_parts(old: bytes, new: bytes, name: str) -> tuple[bytes, bytes, bytes] | None:
+    """Return a document of what both have, and of what only the old and only the new one has."""
     sides = [each.removeprefix(UTF8_MARK) for each in (old, new)]
-    head = b""
+    heads = [b"", b""]
     if name == N_TRIPLES:
         blocks = [side.split(b"\n") for side in sides]
         end = b"\n"
     else:
-        found = _DIRECTIVES.match(sides[0])
-        head = found[0] if found else b""
-        if not sides[1].startswith(head) or _is_one_piece(sides[0][len(head) :]):
+        heads = [found[0] if (found := _DIRECTIVES.match(side)) else b"" for side in sides]
+        sides = [side[len(head) :] for side, head in zip(sides, heads, strict=True)]
+        if _is_one_piece(sides[0]):
             return None
-        blocks = [_blocks(side[len(head) :]) for side in sides]
+        blocks = [_blocks(side) for side in sides]
         if not all(blocks):
             return None
         end = _STATEMENT_END
@@ -91,7 +90,16 @@ def _shared_parts(old: bytes, new: bytes, name: str) -> tuple[bytes, bytes, byte
     shared, left, right = (end.join([*part, b""]) for part in parts)
     if name == TURTLE and _is_one_piece(right):
         return None
-    return shared, left, right, head
+    return _shared_head(*heads) + shared, heads[0] + left, heads[1] + right
+
+
+def _shared_head(old: bytes, new: bytes) -> bytes:
+    """Return the directives that both documents have. What needs another one cannot be read then, nor without @base."""
+    if old == new:
+        return old
+    # Of a prefix that is declared again the last IRI counts.
+    before, after = (dict(_PREFIX.findall(head)) for head in (old, new))
+    return b"".join(b"@prefix %b %b .\n" % (name, iri) for name, iri in before.items() if after.get(name) == iri)
 
 
 def _is_one_piece(text: bytes) -> bool:
