@@ -306,29 +306,30 @@ def _keyed_by_language(key: str, terms: Mapping[str, Any]) -> bool:
     return True
 
 
-def _separate(claims: _Claims, names: Set[str], other_claims: _Claims, properties: Mapping[str, PropertyTerms]) -> bool:
+def _separate(before: _Claims, after: _Claims, changed: Set[str], properties: Mapping[str, PropertyTerms]) -> bool:
     """
     Tell whether no changed property group shares the node of a statement or the predicates with an unchanged one.
 
     Statement ids are unique and groups are named after their property; in corrupt JSON they need not be. Different ids
     can make one node (Q1$a and Q1-a), and so can spellings of a property (P1 and p1).
     """
-    if not names:
+    # What is unchanged is the same on both sides.
+    unchanged = [group for name, group in before.items() if name not in changed]
+    if not (changed and unchanged):
         return True
     nodes: set[str] = set()
     predicates: set[str] = set()
-    for side in (claims, other_claims):
-        for name in names:
+    for side in (before, after):
+        for name in changed:
             for statement in side.get(name, ()):
                 nodes.add(local_name(statement["id"]))
                 predicates.add(properties[statement["mainsnak"]["property"]].claim)
-    for name, group in claims.items():
-        if name not in names:
-            for statement in group:
-                if local_name(statement["id"]) in nodes:
-                    return False
-                if properties[statement["mainsnak"]["property"]].claim in predicates:
-                    return False
+    for group in unchanged:
+        for statement in group:
+            if local_name(statement["id"]) in nodes:
+                return False
+            if properties[statement["mainsnak"]["property"]].claim in predicates:
+                return False
     return True
 
 
@@ -347,8 +348,7 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = _NOTH
     """
     before, after = claims_of(old.entity), claims_of(new.entity)
     changed = {name for name in {**before, **after} if before.get(name, _ABSENT) != after.get(name, _ABSENT)}
-    properties = context.properties
-    if not (_separate(before, changed, after, properties) and _separate(after, changed, before, properties)):
+    if not _separate(before, after, changed, context.properties):
         return None
     for side in (old, new):
         side.mapper = EntityMapper(side.entity, context)
