@@ -5,12 +5,14 @@ WBD_NATIVE_DIR names a folder with other builds of the extensions, such as those
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +59,19 @@ def origin(name: str) -> Path:
         without(f"{name} is not built")
         raise AssertionError
     return Path(spec.origin)
+
+
+def grown_bytes(calls: Callable[[], None]) -> int:
+    """Return how much more memory is held after calls than before them; what the first ones leave does not count."""
+    calls()
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    calls()
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    return grown
 
 
 def run(command: list[str], *, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

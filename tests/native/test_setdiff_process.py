@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import resource
 import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from tests.native.conftest import NATIVE_DIR, ROOT
+from tests.native.conftest import NATIVE_DIR, ROOT, grown_bytes
 from tests.native.test_setdiff import Difference, native
 from wbd.rdf.setdiff import difference_twin
 
@@ -50,18 +48,10 @@ def test_results_errors_and_arguments_are_let_go() -> None:
             with pytest.raises(TypeError):
                 difference("", new)
 
-    calls()
     counts = sys.getrefcount(old), sys.getrefcount(new)
-    tracemalloc.start()
-    gc.collect()
-    before = tracemalloc.get_traced_memory()[0]
-    calls()
-    gc.collect()
-    grown_bytes = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert (sys.getrefcount(old), sys.getrefcount(new)) == counts
     # One byte a call would be 1,000.
-    assert grown_bytes < 1000
+    assert grown_bytes(calls) < 1000
+    assert (sys.getrefcount(old), sys.getrefcount(new)) == counts
     new.append(0)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
+import subprocess
 import sys
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.native.conftest import RDF, Compile, origin
+from tests.native.conftest import RDF, ROOT, Compile, grown_bytes, origin
 from tests.unit.rdf.entities import revisions
 from tests.unit.rdf.spellings import broken, spelled
 from wbd.rdf import spans
@@ -324,17 +323,9 @@ def test_results_and_arguments_are_let_go() -> None:
             compare(old, new)
             compare(old, b"{")
 
-    calls()
     counts = sys.getrefcount(old), sys.getrefcount(new), sys.getrefcount(None)
-    tracemalloc.start()
-    gc.collect()
-    before = tracemalloc.get_traced_memory()[0]
-    calls()
-    gc.collect()
-    grown_bytes = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
+    assert grown_bytes(calls) < 1000
     assert (sys.getrefcount(old), sys.getrefcount(new)) == counts[:2] and sys.getrefcount(None) < counts[2] + 100
-    assert grown_bytes < 1000
 
 
 def test_the_public_function_is_the_extension_where_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,3 +335,17 @@ def test_the_public_function_is_the_extension_where_it_is_built(monkeypatch: pyt
     assert spans.compare(text, b"") is None
     monkeypatch.setattr(spans, "compare_native", None)
     assert spans.compare(text, text) is None
+
+
+def test_snapshots_are_compared_without_the_extension() -> None:
+    code = """
+import sys
+sys.modules["wbd.rdf._spans"] = None
+from wbd.rdf import spans
+from wbd.rdf.context import MappingContext
+from wbd.rdf.snapshots import diff_snapshots
+assert spans.compare_native is None
+old, new = (b'{"type":"item","id":"Q1","lastrevid":%d,"modified":"2026-01-01T00:00:00Z"}' % number for number in (1, 2))
+assert diff_snapshots(old, new, MappingContext.wikidata()).removed
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.native.conftest import NATIVE_DIR, origin
+from tests.native.conftest import NATIVE_DIR, ROOT, grown_bytes, origin
 from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadInput
 from wbd.rdf.turtle import to_turtle, turtle_twin
@@ -127,3 +128,32 @@ def test_a_local_name_is_shortened_only_where_it_needs_no_escape(write_sorted: W
 def test_other_types_raise(write_sorted: Write, arguments: tuple[object, ...]) -> None:
     with pytest.raises(TypeError):
         write_sorted(*arguments)  # type: ignore[arg-type]
+
+
+def test_results_and_arguments_are_let_go(write_sorted: Write) -> None:
+    line, prefixes = "".join((f"<u:a> {NAME} ", '"é" .')), dict(AWKWARD.prefixes)
+
+    def calls() -> None:
+        for _ in range(1000):
+            write_sorted([line], prefixes)
+            write_sorted([line, ""], prefixes)
+            with pytest.raises(TypeError):
+                write_sorted([line, 1], prefixes)  # type: ignore[list-item]
+
+    write_sorted([line], prefixes)
+    counts = sys.getrefcount(line), sys.getrefcount(prefixes), sys.getrefcount(None)
+    # One byte a call would be 1,000.
+    assert grown_bytes(calls) < 1000
+    assert (sys.getrefcount(line), sys.getrefcount(prefixes)) == counts[:2]
+    assert sys.getrefcount(None) < counts[2] + 100
+
+
+def test_turtle_is_written_without_the_extension() -> None:
+    code = """
+import sys
+sys.modules["wbd.rdf._turtle"] = None
+from wbd.rdf.turtle import to_turtle
+from wbd.rdf.vocabulary import Vocabulary
+assert to_turtle(['<u:a> <u:b> "x" .'], Vocabulary.wikidata()) == '<u:a> <u:b> "x" .\\n'
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
