@@ -71,7 +71,7 @@ class Group:
         """Ask the API, over HTTP."""
         url = f"http://127.0.0.1:{self.env['METRICS_PORT']}/workers/{worker}/health"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=30) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except urllib.error.HTTPError as error:
@@ -257,6 +257,7 @@ def test_a_database_that_is_killed_loses_nothing_and_health_names_it_while_it_is
         taken = takers.stop()
     finally:
         takers.kill()
+        group.supervisor.start("mariadb")
     assert (taken.duplicates, taken.errors) == (0, [])
     check_everything_came_through(group, replay)
 
@@ -267,13 +268,15 @@ def test_a_broker_that_is_killed_loses_nothing_and_health_names_it_while_it_is_a
     dump = demo_run.make_dump(group.folder, entities=100, edits=150, seed=13)
     group.kill("kafka")
     group.supervisor.stop("kafka")
-    group.wbd("import", str(dump))
-    until(
-        lambda: (group.health("entity_diff").get("trouble") or {}).get("dependency") == "kafka",
-        "health to name kafka",
-        90,
-    )
-    group.supervisor.start("kafka")
+    try:
+        group.wbd("import", str(dump))
+        until(
+            lambda: (group.health("entity_diff").get("trouble") or {}).get("dependency") == "kafka",
+            "health to name kafka",
+            90,
+        )
+    finally:
+        group.supervisor.start("kafka")
     until(lambda: group.health("entity_diff").get("trouble") is None, "the diff worker to recover", 90)
     check_everything_came_through(group, replay)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,21 @@ def test_a_killed_worker_is_back_by_itself_and_counted(group: Group) -> None:
     assert {row.name: row.restarts for row in status(group.options)} == {"mariadb": 0, "one": 1, "two": 1}
     with pytest.raises(ConfigError, match="program 'three' unknown; there are: mariadb, one, two"):
         supervisor.process("three")
+
+
+def test_a_program_that_has_just_died_stays_down_when_it_is_stopped(group: Group) -> None:
+    """supervisord refuses to stop one that has ended and starts it again on its next pass."""
+    names = [f"w{number:02}" for number in range(20)]
+    group.up(workers=[group.program(name) for name in names])
+    supervisor = Supervisor(group.places)
+    for name in names:
+        _, pid = group.row_state(name)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        supervisor.stop(name)
+    supervisor.wait_for(lambda: {group.row_state(name)[0] for name in names} == {State.STOPPED}, 10, "all to be down")
+    time.sleep(1.5)
+    assert {name: group.row_state(name)[0] for name in names} == dict.fromkeys(names, State.STOPPED)
 
 
 def test_up_recovers_when_supervisord_was_killed(group: Group) -> None:

@@ -20,6 +20,8 @@ from wbd.stack.places import StateDir
 
 # Calls answer at once: none of those used here waits for a process.
 _CALL_TIMEOUT_S = 10.0
+# A program that has ended by itself is started again on supervisord's next pass, which comes at least once a second.
+_RESTARTED_WITHIN_S = 3.0
 # supervisor.xmlrpc.Faults
 _BAD_NAME, _NOT_RUNNING, _ALREADY_STARTED, _SHUTDOWN_STATE = 10, 70, 60, 6
 
@@ -114,9 +116,19 @@ class Supervisor:
         self._call("startProcess", f"{row.group}:{row.name}", False, harmless=_ALREADY_STARTED)
 
     def stop(self, name: str) -> None:
-        """Begin to stop one program; harmless when it is down. Returns at once."""
+        """
+        Begin to stop one program; harmless when it is down.
+
+        Returns at once, but for a program that has ended by itself: supervisord refuses to stop it and starts it
+        again a moment later, so that moment is waited for, up to 3 s.
+        """
         row = self.process(name)
-        self._call("stopProcess", f"{row.group}:{row.name}", False, harmless=_NOT_RUNNING)
+        deadline_mono_s = time.monotonic() + _RESTARTED_WITHIN_S
+        while not self._call("stopProcess", f"{row.group}:{row.name}", False, harmless=_NOT_RUNNING):
+            state = self.process(name).state
+            if state in (State.STOPPED, State.STOPPING, State.FATAL) or time.monotonic() >= deadline_mono_s:
+                return
+            time.sleep(0.02)
 
     def restart(self, name: str, timeout_s: float) -> None:
         """
@@ -135,8 +147,11 @@ class Supervisor:
         self._call("startProcessGroup", group, False, harmless=_BAD_NAME)
 
     def stop_group(self, group: str) -> None:
-        """Begin to stop every program of a group; harmless when there is no such group. Returns at once."""
+        """Begin to stop every program of a group as stop() does; harmless when there is no such group."""
         self._call("stopProcessGroup", group, False, harmless=_BAD_NAME)
+        for row in self.processes():
+            if row.group == group and row.state is State.EXITED:
+                self.stop(row.name)
 
     def shutdown(self) -> None:
         """Ask supervisord to stop every group in order and to end. Returns at once."""
