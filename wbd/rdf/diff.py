@@ -5,19 +5,21 @@ either. Of both, the triples about shared nodes (shared.py) that came to the ent
 as linked and unlinked.
 
 Two revisions of an item differ in little. Their JSON is compared part by part (a term, a sitelink, the statements of
-a property), and only parts that differ are mapped. Value nodes, reference nodes and the groups of wikis can belong to
-several parts: those that an unchanged part still has are left out. The result is the same as that of mapping both
-sides whole.
+a property, and of those one by one), and only parts that differ are mapped. Value nodes, reference nodes, truthy
+triples and the groups of wikis can belong to several parts: those that an unchanged part still has are left out. The
+result is the same as that of mapping both sides whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from wbd.rdf.alike import compare_group
 from wbd.rdf.context import PropertyTerms
 from wbd.rdf.definitions import claims_of
+from wbd.rdf.kept import NOTHING, Rest, SharedByParts, truthy_kept, wiki_of
 from wbd.rdf.mapping import (
     FAULTS,
     TERM_PREDICATES,
@@ -30,7 +32,7 @@ from wbd.rdf.mapping import (
 )
 from wbd.rdf.setdiff import difference
 from wbd.rdf.shared import Present, SharedNodes, subjects
-from wbd.rdf.statements import StatementMapper, local_name, reference_name
+from wbd.rdf.statements import local_name
 from wbd.rdf.terms import language_suffix
 from wbd.rdf.vocabulary import Vocabulary
 
@@ -178,46 +180,6 @@ def comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     )
 
 
-class Rest:
-    """
-    What both sides have alike and neither one's JSON holds: nothing, where that is whole.
-
-    All parts are sound as far as a diff looks into them: a group's statements have its property, terms the language
-    that is their key; no statement's node comes in another group. Of sitelinks there are all or none.
-
-    Attributes:
-        terms: how many labels, descriptions and languages of aliases.
-    """
-
-    __slots__ = ("sitelinks", "statements", "terms")
-
-    def __init__(self, terms: int = 0, sitelinks: int = 0, statements: int = 0) -> None:
-        self.terms = terms
-        self.sitelinks = sitelinks
-        self.statements = statements
-
-    def __bool__(self) -> bool:
-        """Tell whether there is anything."""
-        return bool(self.terms or self.sitelinks or self.statements)
-
-    def identifiers(self, properties: Mapping[str, PropertyTerms]) -> int:
-        """Count the statements whose property is an external identifier."""
-        return 0
-
-    def groups(self, hashes: Set[str], value_keys: Set[str]) -> list[Sequence[Mapping[str, Any]]]:
-        """
-        Return the property groups that may have one of these references or values.
-
-        Args:
-            hashes: of references, as in the names of their nodes.
-            value_keys: see _value_key.
-        """
-        return []
-
-
-_NOTHING: Final = Rest()
-
-
 class Side:
     """One revision, and the lines of its parts that the other one does not have."""
 
@@ -242,21 +204,8 @@ class Side:
             for name, link in links.items():
                 if others.get(name, _ABSENT) != link:
                     self.mapper.sitelink(link)
-                    wikis.update(_wiki(link, self.mapper.context))
+                    wikis.update(wiki_of(link, self.mapper.context))
         return wikis
-
-    def write_groups(self, names: Iterable[str]) -> None:
-        """Write the statements of these properties."""
-        claims = claims_of(self.entity)
-        for name in names:
-            if name in claims:
-                self.mapper.statement_mapper.group(self.mapper.subject, claims[name])
-
-
-def _wiki(link: Mapping[str, Any], context: MappingContext) -> tuple[str, ...]:
-    """Return the wiki that a sitelink is to; nothing for a site that nobody knows."""
-    site = context.site_terms[link["site"]]
-    return () if site is None else (site.group_line.partition(" ")[0],)
 
 
 def _write_terms(key: str, old: Side, new: Side, rest: Rest) -> bool:
@@ -333,7 +282,7 @@ def _separate(before: _Claims, after: _Claims, changed: Set[str], properties: Ma
     return True
 
 
-def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = _NOTHING) -> RdfDiff | None:
+def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = NOTHING) -> RdfDiff | None:
     """
     Compare two comparable sides part by part.
 
@@ -358,19 +307,26 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = _NOTH
         side.start(elsewhere)
         if context.flavour.sitelinks:
             wikis |= side.write_sitelinks(other.entity)
-        side.write_groups(changed)
+    groups = [compare_group(before.get(name, ()), after.get(name, ())) for name in changed]
+    for group in groups:
+        old.mapper.statement_mapper.group(old.mapper.subject, group.before, group.best_before)
+        new.mapper.statement_mapper.group(new.mapper.subject, group.after, group.best_after)
     for key in TERM_PREDICATES:
         if not _write_terms(key, old, new, rest):
             return None
     old_lines, new_lines = set(old.mapper.lines), set(new.mapper.lines)
     removed, added = old_lines - new_lines, new_lines - old_lines
-    shared = _Shared(removed | added, wikis, context)
-    if not (shared.subjects or wikis):
-        return RdfDiff(added=sorted(added), removed=sorted(removed))
     # What is unchanged is the same on both sides; the old one stands for both.
-    kept = shared.kept(old.entity, new.entity, old.mapper, rest)
+    kept = truthy_kept(groups, removed | added, old.mapper)
+    shared = SharedByParts(removed | added, wikis, context)
+    if shared.subjects or wikis:
+        unchanged = [group for name, group in before.items() if name not in changed]
+        kept |= shared.kept(old.entity, new.entity, groups, unchanged, old.mapper, rest)
+    found = RdfDiff(added=sorted(added - kept), removed=sorted(removed - kept))
+    if not (shared.subjects or wikis):
+        return found
     return with_shared(
-        RdfDiff(added=sorted(added - kept), removed=sorted(removed - kept)),
+        found,
         context.vocabulary,
         lambda nodes: nodes & (subjects(old_lines) | subjects(kept)),
         lambda nodes: nodes & (subjects(new_lines) | subjects(kept)),
@@ -387,102 +343,3 @@ def _counts(old: EntityMapper, new: EntityMapper, rest: Rest) -> Mapping[str, in
         if before != after:
             counts["identifiers"] = rest.identifiers(old.context.properties)
     return counts
-
-
-class _Shared:
-    """
-    Nodes that several parts can have: values and references with changed lines, wikis to which sitelinks changed.
-
-    Several sitelinks can be to one wiki, and, where sites share a path, to one page of it.
-    """
-
-    def __init__(self, lines: Iterable[str], wikis: Set[str], context: MappingContext) -> None:
-        namespaces = context.vocabulary.namespaces
-        nodes = (f"<{namespaces.wdv}", f"<{namespaces.wdref}")
-        self.context = context
-        self.wdref = nodes[1]
-        self.wikis = wikis
-        self.subjects = {line[: line.index(">") + 1] for line in lines if line.startswith(nodes)}
-        self.has_values = any(node.startswith(nodes[0]) for node in self.subjects)
-        self.value_keys: set[str] = set()
-
-    def kept(self, old: Mapping[str, Any], new: Mapping[str, Any], mapper: EntityMapper, rest: Rest) -> set[str]:
-        """Return the lines that unchanged parts have about these nodes, and maybe more of their lines."""
-        lines: list[str] = []
-        if self.wikis:
-            # A sitelink differs, so there are none in *rest*.
-            links, others = old.get("sitelinks") or {}, new.get("sitelinks") or {}
-            del mapper.lines[:]
-            for name, link in links.items():
-                # A page lies in its wiki, so a link to another wiki is to another page.
-                if others.get(name) == link and not self.wikis.isdisjoint(_wiki(link, self.context)):
-                    mapper.sitelink(link)
-            lines += mapper.lines
-        if not self.subjects:
-            return set(lines)
-        statement_mapper = StatementMapper(self.context, lines)
-        claims, others = claims_of(old), claims_of(new)
-        unchanged = [group for name, group in claims.items() if others.get(name, _ABSENT) == group]
-        if self.has_values:
-            changed = [group for name, group in claims.items() if others.get(name, _ABSENT) != group]
-            changed += [group for name, group in others.items() if claims.get(name, _ABSENT) != group]
-            self.value_keys = {
-                _value_key(snak)
-                for group in changed
-                for statement in group
-                for snak in _snaks(statement)
-                if _is_deep(snak)
-            }
-        if rest.statements:
-            names = {node[len(self.wdref) : -1] for node in self.subjects if node.startswith(self.wdref)}
-            unchanged += rest.groups(names, self.value_keys)
-        for group in unchanged:
-            for statement in group:
-                for reference in statement.get("references") or ():
-                    name = reference_name(reference)
-                    if f"{self.wdref}{name}>" in self.subjects:
-                        statement_mapper.reference(name, reference)
-                if self.has_values:
-                    self._values(statement, statement_mapper)
-        return set(lines)
-
-    def _values(self, statement: Mapping[str, Any], mapper: StatementMapper) -> None:
-        for snak in _snaks(statement):
-            if _is_deep(snak) and _value_key(snak) in self.value_keys:
-                term = mapper.value(snak, mapper.properties[snak["property"]])
-                lines = getattr(term, "lines", ())
-                if any(line[: line.index(">") + 1] in self.subjects for line in lines):
-                    mapper.lines += lines
-
-
-def _snaks(statement: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield all snaks of a statement."""
-    yield statement["mainsnak"]
-    for group in (statement.get("qualifiers") or {}).values():
-        yield from group
-    for reference in statement.get("references") or ():
-        for group in (reference["snaks"] or {}).values():
-            yield from group
-
-
-def _is_deep(snak: Mapping[str, Any]) -> bool:
-    if snak["snaktype"] != "value":
-        return False
-    datavalue = snak["datavalue"]
-    # Text has no value node, whatever its type says.
-    return type(datavalue["value"]) is not str and datavalue["type"] in _DEEP_TYPES
-
-
-def _value_key(snak: Mapping[str, Any]) -> str:
-    """
-    Return what equal value nodes have alike: a time's text, of others the type.
-
-    Different quantities share normalized nodes, and different coordinates one whose digits are rounded.
-    """
-    kind: str = snak["datavalue"]["type"]
-    # Leading zeros of the year say nothing.
-    return snak["datavalue"]["value"]["time"].lstrip("+-0") if kind == "time" else kind
-
-
-# Types of data values that have value nodes.
-_DEEP_TYPES: Final = frozenset(("time", "quantity", "globecoordinate"))

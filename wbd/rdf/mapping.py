@@ -18,7 +18,7 @@ from wbd.rdf import definitions
 from wbd.rdf.context import DUMP, FULL, TRUTHY, UPDATER, Flavour, MappingContext, SiteLookup
 from wbd.rdf.definitions import claims_of
 from wbd.rdf.faults import find_fault
-from wbd.rdf.statements import StatementMapper
+from wbd.rdf.statements import StatementMapper, best_rank
 from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 from wbd.rdf.values import check_id
 from wbd.rdf.vocabulary import CC, DCT, FORMAT_VERSION, ONTOLEX, OWL, RDF, RDFS, SCHEMA, SKOS, WIKIBASE, XSD
@@ -163,7 +163,7 @@ class EntityMapper:
     def statements(self, holder: Mapping[str, Any], subject: str) -> None:
         """Write all statements of an entity, form or sense."""
         for group in claims_of(holder).values():
-            self.statement_mapper.group(subject, group)
+            self.statement_mapper.group(subject, group, best_rank(group))
 
     def lexeme(self) -> None:
         """Write what is particular to lexemes, with their forms and senses."""

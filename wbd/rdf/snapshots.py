@@ -7,15 +7,17 @@ is not taken for granted is parsed whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
 import orjson
 
 from wbd.rdf.context import MappingContext, PropertyTerms
-from wbd.rdf.diff import RdfDiff, Rest, Side, comparable, diff_entities, diff_parts
+from wbd.rdf.diff import RdfDiff, Side, comparable, diff_entities, diff_parts
+from wbd.rdf.kept import Rest
 from wbd.rdf.mapping import FAULTS
-from wbd.rdf.spans import Comparison, compare
+from wbd.rdf.spans import Comparison, Group, compare
 
 # To search for more takes longer than to parse.
 _NEEDLES_MAX: Final = 12
@@ -77,16 +79,33 @@ class _Alike(Rest):
 
     def groups(self, hashes: Set[str], value_keys: Set[str]) -> list[Sequence[Mapping[str, Any]]]:
         needles = _needles(hashes, value_keys)
-        old, texts = self._old, []
-        for group in self._comparison.groups():
-            start, end = group.value, group.value + group.value_bytes
-            if needles is None or group.opaque or any(old.find(needle, start, end) >= 0 for needle in needles):
-                texts.append(old[start:end])
-        groups: list[Sequence[Mapping[str, Any]]] = orjson.loads(b"[%s]" % b",".join(texts))
-        return groups
+        groups = list(self._comparison.groups())
+        wanted = {index for index, group in enumerate(groups) if group.opaque or needles is None}
+        for needle in needles or ():
+            wanted.update(_with(needle, self._old, groups))
+        spans = [(groups[index].value, groups[index].value_bytes) for index in sorted(wanted)]
+        found: list[Sequence[Mapping[str, Any]]] = orjson.loads(
+            b"[%s]" % b",".join([self._old[start : start + size_bytes] for start, size_bytes in spans])
+        )
+        return found
 
     def _key(self, start: int, size_bytes: int) -> str:
         return self._old[start : start + size_bytes].decode()
+
+
+def _with(needle: bytes, text: bytes, groups: Sequence[Group]) -> Iterator[int]:
+    """Yield the places of the groups, which are in the order of the text, that hold a needle."""
+    starts = [group.value for group in groups]
+    index = 0
+    while index < len(groups):
+        at = text.find(needle, starts[index])
+        if at < 0:
+            return
+        # What lies between two groups belongs to the one before, and is behind its end.
+        index = bisect_right(starts, at, index) - 1
+        if at < starts[index] + groups[index].value_bytes:
+            yield index
+        index += 1
 
 
 def _needles(hashes: Set[str], value_keys: Set[str]) -> set[bytes] | None:

@@ -51,6 +51,14 @@ def _snak_hash(snak: Mapping[str, Any]) -> str:
     return hashes.snak_hash(kind, snak["property"], value)
 
 
+def best_rank(statements: Iterable[Mapping[str, Any]]) -> str:
+    """Return the rank of the best statements of a property: preferred if there is one."""
+    for statement in statements:
+        if statement.get("rank") == "preferred":
+            return "preferred"
+    return "normal"
+
+
 def reference_name(reference: Mapping[str, Any]) -> str:
     """Return the local name of a reference node: its hash, computed where old JSON has none."""
     digest = reference.get("hash")
@@ -142,14 +150,12 @@ class StatementMapper:
         else:
             raise ValueError("unknown snaktype")
 
-    def group(self, subject: str, statements: Iterable[Mapping[str, Any]]) -> None:
-        """Write the statements of one property."""
+    def group(self, subject: str, statements: Iterable[Mapping[str, Any]], best: str) -> None:
+        """Write statements of one property; *best* is the rank of its best ones."""
         flavour, append, properties = self.flavour, self.lines.append, self.properties
-        statements = list(statements)
-        ranks = [statement.get("rank", "normal") for statement in statements]
-        best = "preferred" if "preferred" in ranks else "normal"
         typed = not flavour.query_service
-        for statement, rank in zip(statements, ranks, strict=True):
+        for statement in statements:
+            rank = statement.get("rank", "normal")
             main = statement["mainsnak"]
             prop = properties[main["property"]]
             owner = local_name(statement["id"])
