@@ -35,7 +35,8 @@ class WorkerSpec:
 
 
 WORKERS: tuple[WorkerSpec, ...] = (
-    WorkerSpec("id_generation", "reserves id ranges and serves ids", drain_s=5, essential=True),
+    # A hung database holds its step for 8 s (read, connect, read again); then 1.5 s for clients, 3 s to give ids back.
+    WorkerSpec("id_generation", "reserves id ranges and serves ids", drain_s=15, essential=True),
     WorkerSpec(
         "entity_diff",
         "publishes RDF diffs of consecutive revisions",
