@@ -73,7 +73,7 @@ def change(entity: Any, choices: Choices) -> None:
         entity["id"] = "Q1"
         return
     holder, key = places[choices.number(65536) % len(places)]
-    match choices.number(10):
+    match choices.number(11):
         case 0 | 1 | 2:
             holder[key] = copy.deepcopy(choices.one(ODD))
         case 3:
@@ -103,6 +103,13 @@ def change(entity: Any, choices: Choices) -> None:
                 holder[key] = holder[key][:at] + choices.text() + holder[key][at + choices.number(3) :]
             elif isinstance(holder[key], int | float):
                 holder[key] += choices.byte() - 128
+        case 9:
+            # A statement whose value another one has too.
+            groups = [group for group, index in places if index == 0 and isinstance(group, list)]
+            statements = [one for group in groups for one in group if isinstance(one, dict) and "mainsnak" in one]
+            if statements:
+                copied = copy.deepcopy(choices.one(statements))
+                next(group for group in groups if copied in group).append({**copied, "id": f"Q1$copy{choices.byte()}"})
         case _:
             holder[key] = [holder[key]] if choices.byte() & 1 else {"value": holder[key]}
 
