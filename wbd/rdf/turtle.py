@@ -88,5 +88,5 @@ def to_turtle(lines: Iterable[str], vocabulary: Vocabulary) -> str:
     """
     if not isinstance(lines, list):
         lines = list(lines)
-    written = _write_sorted(lines, dict(vocabulary.prefixes))
+    written = _write_sorted(lines, vocabulary.prefixes)
     return turtle_twin(lines, vocabulary) if written is None else written
