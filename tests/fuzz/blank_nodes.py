@@ -3,7 +3,8 @@
 Oracle: other names of the blank nodes and another order of the lines give the same result, and the result is
 isomorphic to the input; graphs that are not isomorphic have different results (small graphs are compared by trying
 all names). GraphTooHard is allowed. RDFC-1.0 leaves the order of alike nodes open where blank nodes name graphs, so
-it is held to this for other datasets only, and there gives what pyoxigraph gives.
+it is held to this for other datasets only, and there gives what pyoxigraph gives. Not where a triple is in two graphs:
+pyoxigraph 0.5 counts the node that it relates once, the algorithm (and PyLD) once a quad.
 
 Input: choices of up to 6 blank nodes, 12 lines, an order and names.
 """
@@ -94,6 +95,8 @@ def check(data: bytes) -> None:
         assert _isomorphic(lines, canonical), f"{canonical} is another graph than {lines}"
         if not any(split_quad(line)[3].startswith("_:") for line in changed):
             assert (_rdfc(changed) == canonical) == same_graph, f"{changed} and {lines}"
+        if len({split_quad(line)[:3] for line in lines}) < len(lines):
+            return
         dataset = pyoxigraph.Dataset(
             pyoxigraph.parse("".join(f"{line}\n" for line in lines), format=pyoxigraph.RdfFormat.N_QUADS)
         )

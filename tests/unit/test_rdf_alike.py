@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import wbd.rdf.diff
 from tests.unit.rdf.entities import DATATYPES, KILOMETRE, METRE, datavalue
-from wbd.rdf.alike import compare_group
+from wbd.rdf.alike import compare_groups
 from wbd.rdf.context import FULL, TRUTHY, UPDATER, MappingContext
 from wbd.rdf.diff import RdfDiff, diff_entities, diff_lines
 from wbd.rdf.mapping import map_entity
@@ -74,8 +74,8 @@ references = any_snaks.map(lambda found: {"snaks": {found["property"]: [found]}}
 
 @st.composite
 def statements(draw: st.DrawFn, prop: str) -> dict[str, Any]:
-    # The last two ids name one node.
-    guid = draw(st.sampled_from([f"Q1${prop}-1", f"Q1${prop}-2", f"Q1${prop}-3", f"Q1${prop}-4", f"Q1-{prop}-4"]))
+    # The first three may come in other properties too; two of them name one node.
+    guid = draw(st.sampled_from(["Q1$same", "Q1$one", "Q1-one", *(f"Q1${prop}-{number}" for number in range(4))]))
     rank = draw(st.sampled_from(["normal", "normal", "normal", "preferred", "deprecated"]))
     found = statement(guid, draw(snaks(prop)), rank)
     if draw(st.booleans()):
@@ -151,11 +151,19 @@ def test_statements_in_another_order_are_no_change() -> None:
 
 def test_statements_of_one_node_are_compared_all() -> None:
     first, second = statement("Q1$a", ONE), statement("Q1-a", OTHER)
-    assert compare_group([first, second], [first]).alike == ()
-    assert compare_group([first, first | {"rank": "deprecated"}], [first]).alike == ()
-    twice = compare_group([first, first], [first])
+    for before, after in (([first, second], [first]), ([first, first | {"rank": "deprecated"}], [first])):
+        (group,) = compare_groups([(before, after)])
+        assert (group.before, group.after, group.alike) == (before, after, ())
+        check(item(P4=before), item(P4=after))
+    (twice,) = compare_groups([([first, first], [first])])
     assert (twice.before, twice.after, len(twice.alike)) == ([], [], 2)
-    check(item(P4=[first, second]), item(P4=[first]))
+
+
+def test_one_statement_in_two_properties_that_change_is_compared_in_both() -> None:
+    kept, gone = statement("Q1$a", ONE), statement("Q1$a", snak("P7", VALUES["P7"][0]))
+    more = (statement("Q1$b", OTHER), statement("Q1$c", snak("P7", VALUES["P7"][1])))
+    check(item(P4=[kept, more[0]], P7=[gone, more[1]]), item(P4=[kept], P7=[]))
+    check(item(P4=[kept, more[0]], P7=[more[1]]), item(P4=[kept], P7=[gone]))
 
 
 def test_only_statements_that_differ_are_mapped(monkeypatch: pytest.MonkeyPatch) -> None:

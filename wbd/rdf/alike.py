@@ -7,7 +7,7 @@ which two statements with one value have in common.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,9 @@ class Group:
     """
     The statements of a property on both sides.
 
-    before, after: those that differ, and all where statements share a node, as corrupt JSON can have it.
-    alike: those that both sides have and that become the same triples on both.
+    before, after: those that differ; all of them where one that does shares its node with one that does not, of this
+        property or another one, as corrupt JSON can have it.
+    alike: those that both sides have and that become the same triples on both, compared as Python compares.
     best_before, best_after: the rank of the best ones, of all statements.
     """
 
@@ -33,8 +34,22 @@ class Group:
     best_after: str
 
 
-def compare_group(before: Sequence[Statement], after: Sequence[Statement]) -> Group:
-    """Return which statements of a property differ; compared as Python compares."""
+def compare_groups(sides: Iterable[tuple[Sequence[Statement], Sequence[Statement]]]) -> list[Group]:
+    """Return which statements of each property differ, from all that they have before and after."""
+    sides = list(sides)
+    groups = [_compare(before, after) for before, after in sides]
+    nodes = {
+        local_name(statement["id"]) for group in groups for side in (group.before, group.after) for statement in side
+    }
+    if any(local_name(statement["id"]) in nodes for group in groups for statement in group.alike):
+        return [
+            Group(before, after, (), group.best_before, group.best_after)
+            for group, (before, after) in zip(groups, sides, strict=True)
+        ]
+    return groups
+
+
+def _compare(before: Sequence[Statement], after: Sequence[Statement]) -> Group:
     best_before, best_after = best_rank(before), best_rank(after)
     others = {statement["id"]: statement for statement in after}
     alike: list[Statement] = []
@@ -49,7 +64,4 @@ def compare_group(before: Sequence[Statement], after: Sequence[Statement]) -> Gr
         else:
             own.append(statement)
     rest = [statement for statement in after if id(statement) not in taken]
-    nodes = {local_name(statement["id"]) for side in (own, rest) for statement in side}
-    if any(local_name(statement["id"]) in nodes for statement in alike):
-        return Group(before, after, (), best_before, best_after)
     return Group(own, rest, alike, best_before, best_after)

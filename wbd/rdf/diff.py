@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from wbd.rdf.alike import compare_group
+from wbd.rdf.alike import compare_groups
 from wbd.rdf.context import PropertyTerms
 from wbd.rdf.definitions import claims_of
 from wbd.rdf.kept import NOTHING, Rest, SharedByParts, truthy_kept, wiki_of
@@ -307,7 +307,7 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = NOTHI
         side.start(elsewhere)
         if context.flavour.sitelinks:
             wikis |= side.write_sitelinks(other.entity)
-    groups = [compare_group(before.get(name, ()), after.get(name, ())) for name in changed]
+    groups = compare_groups((before.get(name, ()), after.get(name, ())) for name in changed)
     for group in groups:
         old.mapper.statement_mapper.group(old.mapper.subject, group.before, group.best_before)
         new.mapper.statement_mapper.group(new.mapper.subject, group.after, group.best_after)
