@@ -46,8 +46,13 @@ def _take_equals(old: Any, new: Any) -> None:
             new[key] = copy.deepcopy(old[key])
         elif isinstance(part, dict) and isinstance(old[key], dict):
             for name, member in part.items():
-                if name in old[key] and member == old[key][name]:
-                    part[name] = copy.deepcopy(old[key][name])
+                if name not in old[key]:
+                    continue
+                other = old[key][name]
+                if member == other:
+                    part[name] = copy.deepcopy(other)
+                elif isinstance(member, list) and isinstance(other, list):
+                    part[name] = [copy.deepcopy(next((old for old in other if old == one), one)) for one in member]
 
 
 def check(data: bytes) -> None:

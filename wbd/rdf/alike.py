@@ -21,8 +21,8 @@ class Group:
     """
     The statements of a property on both sides.
 
-    before, after: those that differ; all of them where one that does shares its node with one that does not, of this
-        property or another one, as corrupt JSON can have it.
+    before, after: those that differ; all of them where an id comes twice, or one that differs shares its node with one
+        that does not, of this property or another one, as corrupt JSON can have it.
     alike: those that both sides have and that become the same triples on both, compared as Python compares.
     best_before, best_after: the rank of the best ones, of all statements.
     """
@@ -51,17 +51,20 @@ def compare_groups(sides: Iterable[tuple[Sequence[Statement], Sequence[Statement
 
 def _compare(before: Sequence[Statement], after: Sequence[Statement]) -> Group:
     best_before, best_after = best_rank(before), best_rank(after)
-    others = {statement["id"]: statement for statement in after}
-    alike: list[Statement] = []
-    own: list[Statement] = []
-    taken = set()
-    for statement in before:
-        other = others.get(statement["id"])
+    old = {statement["id"]: statement for statement in before}
+    new = {statement["id"]: statement for statement in after}
+    if len(old) < len(before) or len(new) < len(after):
+        # One id twice: which is compared with which would depend on their order.
+        return Group(before, after, (), best_before, best_after)
+    alike = {}
+    for name, statement in old.items():
         rank = statement.get("rank", "normal")
-        if other == statement and (rank == best_before) == (rank == best_after):
-            alike.append(statement)
-            taken.add(id(other))
-        else:
-            own.append(statement)
-    rest = [statement for statement in after if id(statement) not in taken]
-    return Group(own, rest, alike, best_before, best_after)
+        if new.get(name) == statement and (rank == best_before) == (rank == best_after):
+            alike[name] = statement
+    return Group(
+        [statement for name, statement in old.items() if name not in alike],
+        [statement for name, statement in new.items() if name not in alike],
+        list(alike.values()),
+        best_before,
+        best_after,
+    )
