@@ -115,6 +115,14 @@ def test_a_truthy_value_that_another_statement_has_too_stays(prop: str) -> None:
     assert any("/prop/direct/" in line for line in found.removed)
 
 
+def test_an_identifier_s_iri_that_another_statement_has_too_stays() -> None:
+    """Where only snaks tell the datatype, two of a property can have one text, and one of them an IRI besides."""
+    kept, before = statement("Q1$a", snak("P7", VALUES["P7"][0])), statement("Q1$b", snak("P7", VALUES["P7"][0]))
+    after = statement("Q1$b", snak("P7", VALUES["P7"][0]) | {"datatype": "string"})
+    found = check(item(P7=[kept, before]), item(P7=[kept, after]))
+    assert found.removed and not any("/prop/direct" in line for line in found.removed)
+
+
 def test_that_a_property_has_no_value_stays_while_a_statement_says_so() -> None:
     kept, gone = (statement(f"Q1${guid}", snak("P7", "novalue")) for guid in "ab")
     found = check(item(P7=[kept, gone]), item(P7=[kept]))

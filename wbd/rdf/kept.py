@@ -75,8 +75,8 @@ def truthy_kept(groups: Iterable[Group], lines: Set[str], mapper: EntityMapper) 
                 continue
             main = statement["mainsnak"]
             prop = statement_mapper.properties[main["property"]]
-            # A normalized value comes and goes only with the value itself.
-            if prop.direct in predicates or prop.novalue[: prop.novalue.index(">") + 1] in predicates:
+            own = (prop.direct, prop.direct_normalized, prop.novalue[: prop.novalue.index(">") + 1])
+            if not predicates.isdisjoint(own):
                 term = statement_mapper.value(main, prop) if main["snaktype"] == "value" else None
                 statement_mapper.truthy(mapper.subject, local_name(statement["id"]), main, prop, term)
     return set(kept)
