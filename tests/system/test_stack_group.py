@@ -218,6 +218,23 @@ def test_a_program_that_has_just_died_stays_down_when_it_is_stopped(group: Group
     assert {name: group.row_state(name)[0] for name in names} == dict.fromkeys(names, State.STOPPED)
 
 
+def test_a_program_that_is_still_stopping_runs_when_it_is_started(group: Group) -> None:
+    """supervisord takes the command and does nothing while the old process lives."""
+    group.up(workers=[replace(group.program("one"), stop_wait_s=3)])
+    supervisor = Supervisor(group.places)
+    _, first = group.row_state("one")
+    assert first is not None
+    # It does not hear that it is to end, and is killed 3 s later.
+    os.kill(first, signal.SIGSTOP)
+    supervisor.stop("one")
+    assert group.row_state("one")[0] == State.STOPPING
+    with pytest.raises(DependencyUnavailable, match="waited 0 s for one to stop"):
+        supervisor.start("one", timeout_s=0.2)
+    supervisor.start("one")
+    state, pid = group.row_state("one")
+    assert state in (State.STARTING, State.RUNNING) and pid not in (None, first)
+
+
 def test_up_recovers_when_supervisord_was_killed(group: Group) -> None:
     group.up()
     orphans = {row.name: row.pid for row in status(group.options)}

@@ -22,6 +22,8 @@ from wbd.stack.places import StateDir
 _CALL_TIMEOUT_S = 10.0
 # A program that has ended by itself is started again on supervisord's next pass, which comes at least once a second.
 _RESTARTED_WITHIN_S = 3.0
+# Longer than any program is given to stop before it is killed.
+_STOPPED_WITHIN_S = 90.0
 # supervisor.xmlrpc.Faults
 _BAD_NAME, _NOT_RUNNING, _ALREADY_STARTED, _SHUTDOWN_STATE = 10, 70, 60, 6
 
@@ -110,9 +112,19 @@ class Supervisor:
                 return row
         raise ConfigError(f"program {name!r} unknown; there are: {', '.join(row.name for row in rows)}")
 
-    def start(self, name: str) -> None:
-        """Start one program; harmless when it runs. Returns at once."""
+    def start(self, name: str, timeout_s: float = _STOPPED_WITHIN_S) -> None:
+        """
+        Start one program; harmless when it runs. Returns before it is ready.
+
+        Returns at once, but for a program that is being stopped: supervisord would take the command and do nothing,
+        so its end is waited for.
+
+        Raises:
+            ConfigError: no such program.
+            DependencyUnavailable: it was not down after *timeout_s* seconds.
+        """
         row = self.process(name)
+        self.wait_for(lambda: self.process(name).state is not State.STOPPING, timeout_s, f"{name} to stop")
         self._call("startProcess", f"{row.group}:{row.name}", False, harmless=_ALREADY_STARTED)
 
     def stop(self, name: str) -> None:
