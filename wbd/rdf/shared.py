@@ -35,9 +35,9 @@ class SharedNodes:
     def __init__(self, vocabulary: Vocabulary) -> None:
         names = vocabulary.namespaces
         self._shared = (f"<{names.wdref}", f"<{names.wdv}")
-        # Most lines of an entity are about it and its statements; no page or wiki is looked for there, unless the
-        # base of the entities is that of everything else too.
-        self._owned = (f"<{names.wd}",) if names.wd.endswith("entity/") else ()
+        # Most lines of an entity are about it and its statements; no shared node is looked for there, unless the base
+        # of the entities is that of others too.
+        self._owned = f"<{names.wd}" if names.wd.endswith("entity/") else ""
 
     def triples(self, lines: Sequence[str], present: Present) -> list[str]:
         """
@@ -47,37 +47,25 @@ class SharedNodes:
             lines: sorted canonical lines of which the other graph has none.
             present: tells the nodes that the other graph has.
         """
+        first, behind = _span(lines, self._owned) if self._owned else (0, 0)
         by_node: dict[str, list[str]] = defaultdict(list)
-        spans = [_span(lines, prefix) for prefix in self._shared]
-        for first, behind in spans:
-            for line in lines[first:behind]:
-                by_node[line[: line.index(">") + 1]].append(line)
-        rest: list[str] = []
-        start = 0
-        for first, behind in sorted([*spans, *(_span(lines, prefix) for prefix in self._owned)]):
-            rest += lines[start:first]
-            start = max(start, behind)
-        rest += lines[start:]
-        pages = {line[: line.index(">") + 1] for line in rest if _says(line, _PART_OF) or _says(line, _WIKI_GROUP)}
-        if pages:
-            for line in rest:
-                node = line[: line.find(">") + 1]
-                if node in pages and not line.startswith(_ABOUT, len(node) - 1):
-                    by_node[node].append(line)
-        if not by_node:
+        for line in (*lines[:first], *lines[behind:]):
+            by_node[line[: line.index(">") + 1]].append(line)
+        shared: dict[str, list[str]] = {}
+        for node, about in by_node.items():
+            if node.startswith(self._shared):
+                shared[node] = about
+            elif any(line.startswith((_PART_OF, _WIKI_GROUP), len(node) - 1) for line in about):
+                shared[node] = [line for line in about if not line.startswith(_ABOUT, len(node) - 1)]
+        if not shared:
             return []
-        gone = present(by_node.keys())
-        return sorted(line for node, about in by_node.items() if node not in gone for line in about)
+        gone = present(shared.keys())
+        return [line for node, about in shared.items() if node not in gone for line in about]
 
 
 def subjects(lines: Iterable[str]) -> set[str]:
     """Return the IRIs that lines are about, as terms."""
     return {line[: line.find(">") + 1] for line in lines}
-
-
-def _says(line: str, predicate: str) -> bool:
-    """Tell whether a line has this predicate, given with all from the end of the subject; a text can hold it too."""
-    return predicate in line and line.startswith(predicate, line.index(">"))
 
 
 def _span(lines: Sequence[str], prefix: str) -> tuple[int, int]:
