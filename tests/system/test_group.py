@@ -29,7 +29,7 @@ from wbd.engines.objects import open_store
 from wbd.revisions.rdf_context import mapping_context
 from wbd.runtime.group import WORKERS
 from wbd.settings import Settings, environment_with, load
-from wbd.stack.control import Supervisor
+from wbd.stack.control import State, Supervisor
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
 from wbd.stack.places import StateDir
@@ -84,6 +84,12 @@ class Group:
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def kill_for_good(self, program: str) -> None:
+        """End a program by SIGKILL and wait until it is down, though supervisord may have begun to start it again."""
+        self.kill(program)
+        self.supervisor.stop(program)
+        until(lambda: self.supervisor.process(program).state is State.STOPPED, f"{program} to be down", 90)
 
 
 def until(condition: Callable[[], bool], what: str, deadline_s: float = 60.0) -> None:
@@ -242,8 +248,7 @@ def test_a_database_that_is_killed_loses_nothing_and_health_names_it_while_it_is
         importing = group.start_import(dump)
         seen = len(replay.result.seen)
         until(lambda: len(replay.result.seen) > seen or importing.poll() is not None, "diffs to come")
-        group.kill("mariadb")
-        group.supervisor.stop("mariadb")
+        group.kill_for_good("mariadb")
         until(
             lambda: (group.health("entity_diff").get("trouble") or {}).get("dependency") == "database",
             "health to name the database",
@@ -266,9 +271,9 @@ def test_a_broker_that_is_killed_loses_nothing_and_health_names_it_while_it_is_a
     group: Group, replay: Replay
 ) -> None:
     dump = demo_run.make_dump(group.folder, entities=100, edits=150, seed=13)
-    group.kill("kafka")
-    group.supervisor.stop("kafka")
     try:
+        # While it still ended in order it would take all that comes.
+        group.kill_for_good("kafka")
         group.wbd("import", str(dump))
         until(
             lambda: (group.health("entity_diff").get("trouble") or {}).get("dependency") == "kafka",
