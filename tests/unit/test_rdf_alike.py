@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import wbd.rdf.diff
 from tests.unit.rdf.entities import DATATYPES, KILOMETRE, METRE, datavalue
-from wbd.rdf.alike import compare_groups
+from wbd.rdf.alike import Group, compare_groups
 from wbd.rdf.context import FULL, TRUTHY, UPDATER, MappingContext
 from wbd.rdf.diff import RdfDiff, diff_entities, diff_lines
 from wbd.rdf.mapping import map_entity
@@ -87,13 +87,22 @@ def statements(draw: st.DrawFn, prop: str) -> dict[str, Any]:
 
 @st.composite
 def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two sides of groups whose statements mostly stay, may come twice, and share ids, values and references."""
+    """Two sides of groups whose statements mostly stay, in part or whole, may come twice, and share all they can."""
     sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     for prop in draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, min_size=1, max_size=2)):
         kept = draw(st.lists(statements(prop), max_size=4))
         for side in sides:
             side[prop] = draw(st.permutations([*kept, *draw(st.lists(statements(prop), max_size=1))]))
+            if side[prop] and draw(st.booleans()):
+                place = draw(st.integers(0, len(side[prop]) - 1))
+                parts = draw(st.lists(st.sampled_from(["rank", "mainsnak", "qualifiers", "references"]), unique=True))
+                side[prop][place] = with_parts_of(side[prop][place], draw(statements(prop)), parts)
     return item(**sides[0]), item(**sides[1])
+
+
+def with_parts_of(one: dict[str, Any], other: dict[str, Any], parts: list[str]) -> dict[str, Any]:
+    kept = {name: part for name, part in one.items() if name not in parts}
+    return kept | {name: other[name] for name in parts if name in other}
 
 
 @settings(deadline=None, max_examples=150)
@@ -162,7 +171,7 @@ def test_statements_of_one_node_are_compared_all() -> None:
     again = first | {"rank": "deprecated"}
     for before, after in (([first, second], [first]), ([first, again], [first]), ([first, first], [first])):
         (group,) = compare_groups([(before, after)])
-        assert (group.before, group.after, group.alike) == (before, after, ())
+        assert group == Group(before, after, [], [], [], "normal", "normal")
         check(item(P4=before), item(P4=after))
 
 
@@ -184,6 +193,49 @@ def test_only_statements_that_differ_are_mapped(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("wbd.rdf.mapping.StatementMapper", Counting)
     monkeypatch.setattr(wbd.rdf.diff, "map_entity", None)
     many = [statement(f"Q1${number}", OTHER) for number in range(3000)]
-    edited = [*many[:-1], many[-1] | {"references": [{"snaks": {"P4": [ONE]}}]}]
+    edited = [*many[:-1], many[-1] | {"mainsnak": ONE}]
     assert diff_entities(item(P4=many), item(P4=edited), CONTEXT)
     assert mapped == [1, 1]
+
+
+@pytest.mark.parametrize("part", ["qualifiers", "references"])
+def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    details = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
+    more = {"qualifiers": {"P4": [SAME, OTHER]}, "references": [{"snaks": {"P7": [snak("P7", "novalue")]}}]}
+    old = statement("Q1$a", ONE, **details)
+    new = old | {part: more[part]}
+    (group,) = compare_groups([([old], [new])])
+    assert (group.before, group.after) == ([], [])
+    assert (group.details_before, group.details_after) == (
+        [{"id": "Q1$a", part: details[part]}],
+        [{"id": "Q1$a", part: more[part]}],
+    )
+    assert group.alike == [{name: value for name, value in old.items() if name != part}]
+    check(item(P4=[old]), item(P4=[new]))
+
+
+def test_of_a_statement_whose_rank_changes_the_details_are_alike() -> None:
+    details = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
+    old = statement("Q1$a", ONE, **details)
+    (group,) = compare_groups([([old], [old | {"rank": "deprecated"}])])
+    assert (group.before, group.details_before) == ([statement("Q1$a", ONE)], [])
+    assert (group.after, group.details_after) == ([statement("Q1$a", ONE, "deprecated")], [])
+    assert group.alike == [{"id": "Q1$a", **details}]
+    check(item(P4=[old]), item(P4=[old | {"rank": "deprecated"}]))
+
+
+@pytest.mark.parametrize("rank", ["normal", "deprecated"])
+def test_a_value_that_another_part_of_the_statement_has_too_stays(rank: str) -> None:
+    old = statement("Q1$a", ONE, references=[{"snaks": {"P4": [ONE]}}])
+    new = old | {"qualifiers": {"P4": [ONE]}, "references": [], "rank": rank}
+    found = check(item(P4=[old]), item(P4=[new]))
+    assert found.added and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.added)
+    assert found.removed and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
+
+
+def test_a_detail_that_goes_to_another_statement_of_one_node_stays() -> None:
+    references = [{"snaks": {"P4": [ONE]}}]
+    first, second = statement("Q1$a", ONE, references=references), statement("Q1-a", OTHER)
+    edited = [first | {"qualifiers": {"P4": [ONE]}}, second | {"references": references}]
+    found = check(item(P4=[first, second]), item(P4=edited))
+    assert [line for line in found.added if "wasDerivedFrom" in line] == []

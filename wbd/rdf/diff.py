@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from wbd.rdf.alike import compare_groups
+from wbd.rdf.alike import Statement, compare_groups
 from wbd.rdf.context import PropertyTerms
 from wbd.rdf.definitions import claims_of
 from wbd.rdf.kept import NOTHING, Rest, SharedByParts, truthy_kept, wiki_of
@@ -207,6 +207,13 @@ class Side:
                     wikis.update(wiki_of(link, self.mapper.context))
         return wikis
 
+    def write_statements(self, statements: Iterable[Statement], best: str, details: Iterable[Statement]) -> None:
+        """Write statements of one property, and only qualifiers and references of others; see Group."""
+        mapper = self.mapper.statement_mapper
+        mapper.group(self.mapper.subject, statements, best)
+        for statement in details:
+            mapper.details(statement)
+
 
 def _write_terms(key: str, old: Side, new: Side, rest: Rest) -> bool:
     """
@@ -309,8 +316,8 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = NOTHI
             wikis |= side.write_sitelinks(other.entity)
     groups = compare_groups((before.get(name, ()), after.get(name, ())) for name in changed)
     for group in groups:
-        old.mapper.statement_mapper.group(old.mapper.subject, group.before, group.best_before)
-        new.mapper.statement_mapper.group(new.mapper.subject, group.after, group.best_after)
+        old.write_statements(group.before, group.best_before, group.details_before)
+        new.write_statements(group.after, group.best_after, group.details_after)
     for key in TERM_PREDICATES:
         if not _write_terms(key, old, new, rest):
             return None

@@ -71,7 +71,7 @@ def truthy_kept(groups: Iterable[Group], lines: Set[str], mapper: EntityMapper) 
     statement_mapper = StatementMapper(mapper.context, kept)
     for group in groups:
         for statement in group.alike:
-            if statement.get("rank", "normal") != group.best_before:
+            if "mainsnak" not in statement or statement.get("rank", "normal") != group.best_before:
                 continue
             main = statement["mainsnak"]
             prop = statement_mapper.properties[main["property"]]
@@ -132,7 +132,7 @@ class SharedByParts:
             self.value_keys = {
                 _value_key(snak)
                 for group in groups
-                for statement in (*group.before, *group.after)
+                for statement in (*group.before, *group.after, *group.details_before, *group.details_after)
                 for snak in _snaks(statement)
                 if _is_deep(snak)
             }
@@ -160,8 +160,9 @@ class SharedByParts:
 
 
 def _snaks(statement: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield all snaks of a statement."""
-    yield statement["mainsnak"]
+    """Yield all snaks of a statement, or of parts of one."""
+    if "mainsnak" in statement:
+        yield statement["mainsnak"]
     for group in (statement.get("qualifiers") or {}).values():
         yield from group
     for reference in statement.get("references") or ():

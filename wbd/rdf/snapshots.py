@@ -79,6 +79,9 @@ class _Alike(Rest):
 
     def groups(self, hashes: Set[str], value_keys: Set[str]) -> list[Sequence[Mapping[str, Any]]]:
         needles = _needles(hashes, value_keys)
+        if needles is not None and not self._comparison.any_opaque() and not any(n in self._old for n in needles):
+            # A new reference mostly: nothing else has it.
+            return []
         groups = list(self._comparison.groups())
         wanted = {index for index, group in enumerate(groups) if group.opaque or needles is None}
         for needle in needles or ():

@@ -38,6 +38,9 @@ class Group(NamedTuple):
     opaque: int
 
 
+_OPAQUE: Final = Group._fields.index("opaque")
+
+
 class Comparison(NamedTuple):
     """
     Two snapshots without the parts that are alike.
@@ -57,6 +60,10 @@ class Comparison(NamedTuple):
     def groups(self) -> Iterator[Group]:
         """Yield the groups that are alike."""
         return map(Group._make, _ROW.iter_unpack(self.rows))
+
+    def any_opaque(self) -> bool:
+        """Tell whether one of the groups is opaque, sooner than by looking at each."""
+        return any(memoryview(self.rows).cast("I")[_OPAQUE :: len(Group._fields)])
 
 
 _Raw = tuple[bytes, bytes, int, int, int, bytes]

@@ -177,16 +177,26 @@ class StatementMapper:
                 self.deep(node, term, prop.statement)
             elif main["snaktype"] != "value":
                 self.no_value(node, owner, main, prop, prop.statement[0], prop.statement[3])
-            qualifiers = statement.get("qualifiers")
-            if qualifiers:
-                for snaks in qualifiers.values():
-                    for snak in snaks:
-                        prop = properties[snak["property"]]
-                        self.snak(node, owner, snak, prop, prop.qualifier)
-            for reference in statement.get("references") or ():
-                name = reference_name(reference)
-                append(f"{node} {_DERIVED} {self.wdref}{name}> .")
-                self.reference(name, reference)
+            self._details(node, owner, statement)
+
+    def details(self, statement: Mapping[str, Any]) -> None:
+        """Write the qualifiers and references of a statement, of which only these and the id are looked at."""
+        if self.flavour.statements:
+            owner = local_name(statement["id"])
+            self._details(f"{self.wds}{owner}>", owner, statement)
+
+    def _details(self, node: str, owner: str, statement: Mapping[str, Any]) -> None:
+        properties = self.properties
+        qualifiers = statement.get("qualifiers")
+        if qualifiers:
+            for snaks in qualifiers.values():
+                for snak in snaks:
+                    prop = properties[snak["property"]]
+                    self.snak(node, owner, snak, prop, prop.qualifier)
+        for reference in statement.get("references") or ():
+            name = reference_name(reference)
+            self.lines.append(f"{node} {_DERIVED} {self.wdref}{name}> .")
+            self.reference(name, reference)
 
     def truthy(self, subject: str, owner: str, main: Mapping[str, Any], prop: PropertyTerms, term: Term | None) -> None:
         """Write a best value directly on the entity."""
