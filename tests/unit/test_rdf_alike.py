@@ -233,6 +233,14 @@ def test_a_value_that_another_part_of_the_statement_has_too_stays(rank: str) -> 
     assert found.removed and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
 
 
+@pytest.mark.parametrize("main", ["novalue", VALUES["P4"][0]])
+def test_that_a_property_has_no_value_is_one_triple_of_value_and_qualifier(main: Any) -> None:
+    old = statement("Q1$a", snak("P4", "novalue"), qualifiers={"P4": [snak("P4", "novalue")]})
+    changed: dict[str, Any] = {"qualifiers": {}} if main == "novalue" else {}
+    found = check(item(P4=[old]), item(P4=[old | {"mainsnak": snak("P4", main)} | changed]))
+    assert not any("/statement/" in line and "novalue" in line for line in (*found.added, *found.removed))
+
+
 def test_a_detail_that_goes_to_another_statement_of_one_node_stays() -> None:
     references = [{"snaks": {"P4": [ONE]}}]
     first, second = statement("Q1$a", ONE, references=references), statement("Q1-a", OTHER)

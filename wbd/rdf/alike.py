@@ -22,7 +22,8 @@ class Group:
     """
     The statements of a property on both sides.
 
-    before, after: those whose value or rank differs, without the other parts that both have.
+    before, after: those whose value or rank differs, without the other parts that both have; in full where a side has
+        no value.
     details_before, details_after: of the others that differ only the id and the parts that do.
     alike: what both sides have, statements or parts of them: the same triples on both, compared as Python compares.
     best_before, best_after: the rank of the best ones, of all statements.
@@ -85,6 +86,12 @@ def _compare(before: Sequence[Statement], after: Sequence[Statement]) -> Group:
 
 def _divide(statement: Statement, other: Statement, same_rank: bool, found: Group) -> None:
     """Add the parts of a statement that both sides have and that is not the same to where they belong."""
+    mains = statement["mainsnak"], other["mainsnak"]
+    if any(main["snaktype"] == "novalue" for main in mains):
+        # A qualifier that says so too makes the same triple.
+        found.before.append(statement)
+        found.after.append(other)
+        return
     alike: dict[str, Any] = {"id": statement["id"]}
     before, after = alike.copy(), alike.copy()
     for name in ("qualifiers", "references"):
@@ -93,9 +100,8 @@ def _divide(statement: Statement, other: Statement, same_rank: bool, found: Grou
             alike[name] = part
         else:
             before[name], after[name] = part, other.get(name)
-    main = statement["mainsnak"]
-    if same_rank and main == other["mainsnak"]:
-        alike |= {"rank": statement.get("rank", "normal"), "mainsnak": main}
+    if same_rank and mains[0] == mains[1]:
+        alike |= {"rank": statement.get("rank", "normal"), "mainsnak": mains[0]}
         found.details_before.append(before)
         found.details_after.append(after)
     else:
