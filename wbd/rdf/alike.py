@@ -85,7 +85,7 @@ def _compare(before: Sequence[Statement], after: Sequence[Statement]) -> Group:
 
 
 def _divide(statement: Statement, other: Statement, same_rank: bool, found: Group) -> None:
-    """Add the parts of a statement that both sides have and that is not the same to where they belong."""
+    """Add a statement that both sides have, and that differs, to *found*, part by part."""
     mains = statement["mainsnak"], other["mainsnak"]
     if any(main["snaktype"] == "novalue" for main in mains):
         # A qualifier that says so too makes the same triple.
