@@ -29,7 +29,7 @@ test: $(VENV)/.installed engines  ## every test, on real engines
 
 native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built under ASan and UBSan
 	mkdir -p $(SANITIZED)
-	for one in rdf/_setdiff rdf/_spans rdf/_turtle ids/_segment; do \
+	for one in rdf/_setdiff diff/_spans rdf/_turtle ids/_segment; do \
 	    $(CC) -shared -fPIC -std=c11 $(SANITIZE) \
 	        -isystem $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	        wbd/$${one%/*}/*.c -o $(SANITIZED)/$${one#*/}.so || exit 1; \

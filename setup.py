@@ -52,9 +52,9 @@ EXTENSIONS = [
         extra_compile_args=FLAGS,
     ),
     Extension(
-        "wbd.rdf._spans",
-        sources=["wbd/rdf/_spans.c", "wbd/rdf/spans.c", "wbd/rdf/spans_parts.c"],
-        depends=["wbd/rdf/spans.h", "wbd/rdf/spans_json.h", "wbd/rdf/spans_reader.h"],
+        "wbd.diff._spans",
+        sources=["wbd/diff/_spans.c", "wbd/diff/spans.c", "wbd/diff/spans_parts.c"],
+        depends=["wbd/diff/spans.h", "wbd/diff/spans_json.h", "wbd/diff/spans_reader.h"],
         extra_compile_args=FLAGS,
     ),
     Extension(

@@ -40,7 +40,7 @@ from bench.diff_cases import SIZES, Case, Size, cases, statements
 from bench.diff_rivals import Rival, in_a_process, judge, rivals, timed_ms, versions
 from bench.machine import RESULTS, facts, spread
 from wbd.errors import ConfigError, WbdError
-from wbd.rdf.context import MappingContext
+from wbd.mapping.context import MappingContext
 from wbd.runtime import logs
 
 # What the slow rivals do on every size, and what the table of rivals shows.

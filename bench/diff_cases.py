@@ -19,11 +19,11 @@ from typing import Any
 import orjson
 
 from wbd.demo.entities import DATATYPES, EntityGenerator
-from wbd.rdf.context import MappingContext
-from wbd.rdf.mapping import map_entity
-from wbd.rdf.stubs import map_with_stubs
+from wbd.entity.check import check_entity, snapshot_bytes
+from wbd.mapping.context import MappingContext
+from wbd.mapping.entity import map_entity
+from wbd.mapping.stubs import map_with_stubs
 from wbd.rdf.turtle import to_turtle
-from wbd.revisions.snapshot import check_entity, snapshot_bytes
 
 Json = dict[str, Any]
 

@@ -34,11 +34,11 @@ import rdflib.compare
 from pyld import jsonld
 
 from bench.diff_cases import Case
+from wbd.diff.graphs import diff_graphs
+from wbd.diff_stream.messages import EventWriter
+from wbd.diff_stream.plan import Chain, ChainPlanner, Link
 from wbd.events.entity_diff import EntityDiff
-from wbd.rdf.context import MappingContext
-from wbd.rdf.graphs import diff_graphs
-from wbd.revisions.diff_chain import Chain, ChainPlanner, Link
-from wbd.revisions.diff_event import EventWriter
+from wbd.mapping.context import MappingContext
 
 # It writes a traceback for every year BCE, which would be timed as well.
 logging.getLogger("rdflib.term").disabled = True

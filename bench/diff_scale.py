@@ -11,11 +11,11 @@ from bench.diff_cases import Case, edited, generated
 from bench.diff_rivals import alone, chain, planner, timed_ms
 from bench.diff_rivals import rivals as everybody
 from bench.machine import spread
-from wbd.rdf.context import MappingContext
-from wbd.rdf.mapping import map_entity
+from wbd.diff_stream.plan import Chain, Planned
+from wbd.diff_stream.pool import ManyProcesses, OneProcess, Planner
+from wbd.mapping.context import MappingContext
+from wbd.mapping.entity import map_entity
 from wbd.rdf.turtle import to_turtle
-from wbd.revisions.diff_chain import Chain, Planned
-from wbd.revisions.diff_pool import ManyProcesses, OneProcess, Planner
 
 STATEMENTS = (100, 300, 1_000, 3_000, 10_000, 20_000)
 _FOREVER = float("inf")

@@ -20,10 +20,11 @@ import redis
 
 from wbd.engines.mysql import Database
 from wbd.errors import ConfigError
+from wbd.group import reports
 from wbd.ids import IdClient
+from wbd.provision import servers
 from wbd.runtime import health
-from wbd.settings import load
-from wbd.workers import dev
+from wbd.settings.load import load
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ class IdHost:
         admin = Database(server, max_connections=1)
         admin.execute(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
         admin.close()
-        for _ in dev.create_tables(self.settings):
+        for _ in servers.create_tables(self.settings):
             pass
         self.socket = self.settings.ids_socket_path
         self._log = (folder / "worker.log").open("ab")
@@ -105,7 +106,7 @@ class IdHost:
 
     def health(self) -> dict[str, Any]:
         path = health.socket_path(self.settings.run_dir, "id_generation", self._process.pid)
-        return health.Process("id_generation", self._process.pid, path).health() or {}
+        return reports.Process("id_generation", self._process.pid, path).health() or {}
 
     def supply(self) -> dict[str, Any]:
         """Return what health says of the items: left, refills, range_size and so on."""

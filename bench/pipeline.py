@@ -27,14 +27,15 @@ from wbd.demo.run import make_dump
 from wbd.engines.kafka import end_offsets
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.revisions.importer import import_files
+from wbd.importing.importer import import_files
+from wbd.provision import servers
 from wbd.revisions.store import RevisionStore
 from wbd.runtime import logs
 from wbd.runtime.worker import Run
-from wbd.settings import Settings, load
+from wbd.settings.load import load
+from wbd.settings.settings import Settings
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
-from wbd.workers import dev
 from wbd.workers.entity_diff import build
 
 
@@ -43,7 +44,7 @@ def one_run(folder: Path, dump: Path, number: int, engines: dict[str, str]) -> t
     names = {"KAFKA_ENTITY_DIFF_TOPIC": f"diff-{number}", "KAFKA_TOPIC": f"change-{number}"}
     env = {**engines, "WBD_STATE_DIR": str(folder / f"run-{number}"), "VITESS_DATABASE": f"bench{number}", **names}
     settings = load(env).settings
-    for command in (dev.create_buckets, dev.create_tables, dev.create_topics):
+    for command in (servers.create_buckets, servers.create_tables, servers.create_topics):
         for _ in command(settings):
             pass
     db = Database(settings.database_address(), max_connections=8)

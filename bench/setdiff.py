@@ -32,7 +32,7 @@ import pyoxigraph
 import rdflib
 
 from bench.machine import RESULTS, facts
-from wbd.rdf.diff import diff_lines
+from wbd.diff.entities import diff_lines
 from wbd.rdf.setdiff import difference, difference_twin
 
 SEED = 1

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from wbd.commands import config, demo, diff_worker, group, ids, importing, rdf
+from wbd.commands import config, demo, dev, diff_worker, group, ids, importing, rdf, run
 from wbd.errors import ConfigError, WbdError
-from wbd.runtime.group import WORKERS, worker_spec
-from wbd.runtime.process import run_worker
-from wbd.settings import Settings, load
-from wbd.workers import dev
 
 EXIT_TROUBLE = 2
 _EXIT_INTERRUPTED = 130
-# The settings without which a command of `wbd dev` cannot begin.
-_SERVERS = {
-    "create_buckets": (Settings.objects_address,),
-    "create_tables": (Settings.database_address,),
-    "create_topics": (Settings.brokers,),
-    "check": (Settings.objects_address, Settings.database_address, Settings.brokers),
-}
-_WORKERS = "\n".join(f"  {worker.name:16} {worker.summary}" for worker in WORKERS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,39 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     diff_worker.add_arguments(commands)
     config.add_arguments(commands)
     demo.add_arguments(commands)
-    worker = commands.add_parser(
-        "run",
-        help="run one worker in the foreground",
-        description=f"Run one worker in the foreground, as supervisord does:\n\n{_WORKERS}",
-        epilog="example: LOG_FORMAT=simple wbd run entity_diff",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    worker.add_argument("name", metavar="NAME", help="the worker")
-    worker.set_defaults(run=_run_worker)
-    servers = commands.add_parser(
-        "dev",
-        help="create or check buckets, tables and topics",
-        description="Create or check the buckets, tables and topics that wbd needs. Exit code 0: all is well; 1:"
-        " something is missing or wrong; 2: a server does not answer.",
-        epilog="examples: wbd dev create_buckets create_tables create_topics | wbd dev check --json",
-    )
-    dev.add_arguments(servers)
-    servers.set_defaults(run=_run_dev)
+    run.add_arguments(commands)
+    dev.add_arguments(commands)
     return parser
-
-
-def _run_worker(args: argparse.Namespace) -> int:
-    module = importlib.import_module(worker_spec(args.name).module)
-    return run_worker(args.name, module.build, ())
-
-
-def _run_dev(args: argparse.Namespace) -> int:
-    settings = load().settings
-    # All of them before the first command does anything: half of a list of commands done is worse than none.
-    for command in args.command:
-        for address in _SERVERS[command]:
-            address(settings)
-    return dev.run(args, settings)
 
 
 if __name__ == "__main__":

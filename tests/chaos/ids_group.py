@@ -31,9 +31,9 @@ from wbd.ids.pool import IdPool
 from wbd.ids.ranges import RangeTable
 from wbd.ids.segment import LAYOUT_VERSION
 from wbd.ids.segment_file import Attachment, open_segment
-from wbd.setting_types import DatabaseAddress
+from wbd.provision import servers
+from wbd.settings.kinds import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
-from wbd.workers import dev
 
 DEADLINE_S = 60.0
 _TAKER = Path(__file__).with_name("ids_taker.py")
@@ -214,7 +214,7 @@ class Group:
         """Start everything; returns when every taker has taken something."""
         self.database.start()
         with self._db() as db:
-            for statement in (*dev.schema().values(), *_RECORD):
+            for statement in (*servers.schema().values(), *_RECORD):
                 db.execute(statement)
         for host in self.hosts:
             host.folder.mkdir(mode=0o700, exist_ok=True)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 
 from tests.fuzz.choices import Choices
+from wbd.diff.graphs import canonical_text, diff_graphs, has_own_labels
 from wbd.errors import BadInput, GraphTooHard
-from wbd.rdf.diff import apply
 from wbd.rdf.documents import MEDIA_TYPES, N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE, Document, read_document
-from wbd.rdf.graphs import canonical_text, diff_graphs, has_own_labels
+from wbd.rdf.graph_diff import apply
 from wbd.rdf.labels import label_by_content
 from wbd.rdf.versions import read_pair
 

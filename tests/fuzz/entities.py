@@ -11,9 +11,9 @@ import orjson
 from tests.fuzz.choices import Choices
 from wbd.demo.entities import EntityGenerator
 from wbd.errors import BadEntity
-from wbd.rdf.context import DUMP, FULL, TRUTHY, MappingContext
-from wbd.rdf.mapping import map_entity
-from wbd.rdf.vocabulary import Vocabulary
+from wbd.mapping.context import DUMP, FULL, TRUTHY, MappingContext
+from wbd.mapping.entity import map_entity
+from wbd.mapping.vocabulary import Vocabulary
 
 _ENTITIES = 40
 _EDITS = 60

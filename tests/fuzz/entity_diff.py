@@ -18,9 +18,10 @@ from typing import Any
 from tests.fuzz import entities
 from tests.fuzz.choices import Choices
 from tests.fuzz.mapping import differ
+from wbd.diff.entities import diff_entities, diff_lines
 from wbd.errors import BadEntity
-from wbd.rdf.context import MappingContext
-from wbd.rdf.diff import RdfDiff, apply, diff_entities, diff_lines
+from wbd.mapping.context import MappingContext
+from wbd.rdf.graph_diff import RdfDiff, apply
 
 MAX_INPUT_BYTES = 2048
 SEEDS = (

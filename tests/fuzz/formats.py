@@ -13,12 +13,12 @@ import re
 
 from tests.fuzz.choices import Choices
 from wbd.errors import BadInput, GraphTooHard
+from wbd.mapping.vocabulary import Vocabulary
 from wbd.rdf.documents import N_TRIPLES, RDF_XML, TURTLE, read_document
 from wbd.rdf.formats import write_lines
 from wbd.rdf.labels import label_by_content, split_line
 from wbd.rdf.terms import iri, language_suffix, literal
 from wbd.rdf.turtle import to_turtle, turtle_twin
-from wbd.rdf.vocabulary import Vocabulary
 
 MAX_INPUT_BYTES = 1024
 _VOCABULARY = Vocabulary.wikidata()

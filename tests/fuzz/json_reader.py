@@ -24,12 +24,12 @@ import zstandard
 
 from tests.fuzz import entities
 from tests.fuzz.choices import Choices
+from wbd.entity.check import check_entity, snapshot_bytes
 from wbd.errors import BadEntity, BadInput
-from wbd.rdf.context import MappingContext
-from wbd.revisions.reader import read_entities
+from wbd.importing.reader import read_entities
+from wbd.importing.strict_json import parse, show_path
+from wbd.mapping.context import MappingContext
 from wbd.revisions.rows import rows_of
-from wbd.revisions.snapshot import check_entity, snapshot_bytes
-from wbd.revisions.strict_json import parse, show_path
 
 MAX_INPUT_BYTES = 4096
 _LINE_LIMIT_BYTES = 1000

@@ -20,7 +20,7 @@ import orjson
 from tests.fuzz import entities
 from tests.fuzz.choices import Choices
 from wbd.errors import BadEntity
-from wbd.rdf.context import MappingContext
+from wbd.mapping.context import MappingContext
 from wbd.rdf.documents import N_TRIPLES, read_document
 from wbd.rdf.labels import split_line
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
-_RDF = ROOT / "wbd" / "rdf"
+_SOURCES = {"spans": ROOT / "wbd" / "diff", "setdiff": ROOT / "wbd" / "rdf"}
 _HERE = Path(__file__).parent
 _SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
 
@@ -61,7 +61,12 @@ def build(folder: Path, kernel: Kernel) -> None:
         place.mkdir(parents=True, exist_ok=True)
         common = [compiler(), "-std=c11", "-fPIC", *_SANITIZE, "-isystem", sysconfig.get_path("include"), *flags]
         objects = []
-        for source in (_RDF / f"_{kernel.name}.c", *sorted(_RDF.glob(f"{kernel.name}*.c")), _HERE / "coverage.c"):
+        own = _SOURCES[kernel.name]
+        for source in (
+            own / f"_{kernel.name}.c",
+            *sorted(own.glob(f"{kernel.name}*.c")),
+            _HERE / "coverage.c",
+        ):
             traced = [] if source.parent == _HERE else ["-fsanitize-coverage=trace-pc"]
             objects.append(str(place / f"{source.stem}.o"))
             subprocess.run([*common, *traced, "-c", str(source), "-o", objects[-1]], check=True)
@@ -91,7 +96,7 @@ class Variant:
 
     def __init__(self, folder: Path, kernel: Kernel, variant: str) -> None:
         path = folder / kernel.name / variant / f"_{kernel.name}.so"
-        spec = importlib.util.spec_from_file_location(f"wbd.rdf._{kernel.name}", path)
+        spec = importlib.util.spec_from_file_location(f"wbd.{_SOURCES[kernel.name].name}._{kernel.name}", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

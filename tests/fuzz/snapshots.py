@@ -18,12 +18,13 @@ import orjson
 
 from tests.fuzz import entities
 from tests.fuzz.choices import Choices
+from wbd.diff.entities import diff_entities
+from wbd.diff.snapshots import diff_snapshots
+from wbd.diff.spans import MAPS, compare_native, compare_twin
 from wbd.errors import BadEntity
-from wbd.rdf.context import MappingContext
-from wbd.rdf.diff import RdfDiff, diff_entities
-from wbd.rdf.mapping import FAULTS
-from wbd.rdf.snapshots import diff_snapshots
-from wbd.rdf.spans import MAPS, compare_native, compare_twin
+from wbd.mapping.context import MappingContext
+from wbd.mapping.entity import FAULTS
+from wbd.rdf.graph_diff import RdfDiff
 
 MAX_INPUT_BYTES = 2048
 SEEDS = (

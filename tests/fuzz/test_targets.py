@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.fuzz import run
-from wbd.rdf.diff import RdfDiff
-from wbd.revisions.strict_json import Parsed
+from wbd.importing.strict_json import Parsed
+from wbd.rdf.graph_diff import RdfDiff
 
 ROOT = Path(__file__).parents[2]
 

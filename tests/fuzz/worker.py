@@ -13,7 +13,7 @@ import atheris
 
 from tests.fuzz.native_build import KERNELS, Variant
 
-_WATCHED = ["wbd.rdf", "wbd.revisions", "wbd.ids.entity_id"]
+_WATCHED = ["wbd.rdf", "wbd.revisions", "wbd.entity.ids"]
 
 
 def main(name: str, folder: str, *options: str) -> None:

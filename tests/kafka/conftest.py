@@ -13,19 +13,21 @@ import pytest
 from wbd.engines.kafka import EventProducer, Topics, end_offsets, read_topic
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
+from wbd.entity.check import check_entity
 from wbd.events.entity_diff import EntityDiff
-from wbd.rdf.context import FLAVOURS
+from wbd.mapping.config import mapping_context
+from wbd.mapping.context import FLAVOURS
+from wbd.provision import servers
 from wbd.revisions.deletion import delete_entity
-from wbd.revisions.rdf_context import mapping_context
-from wbd.revisions.snapshot import check_entity
-from wbd.revisions.store import RevisionStore, WriteResult
+from wbd.revisions.revision import WriteResult
+from wbd.revisions.store import RevisionStore
 from wbd.runtime import logs
 from wbd.runtime.worker import Run
-from wbd.setting_types import DatabaseAddress
-from wbd.settings import Settings, load
+from wbd.settings.kinds import DatabaseAddress
+from wbd.settings.load import load
+from wbd.settings.settings import Settings
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
-from wbd.workers import dev
 from wbd.workers.entity_change import EntityChangeWorker
 from wbd.workers.entity_diff import EntityDiffWorker
 
@@ -125,7 +127,7 @@ def wiki(mariadb: MariaDB, kafka: KafkaBroker, tmp_path: Path) -> Iterator[Wiki]
         }
     ).settings
     db = Database(settings.database_address(), max_connections=4)
-    for statement in dev.schema().values():
+    for statement in servers.schema().values():
         db.execute(statement)
     for topic in settings.topics():
         Topics(kafka.brokers).create(topic, partitions=2, replication=1)

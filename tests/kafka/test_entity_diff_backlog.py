@@ -12,10 +12,10 @@ import orjson
 import pytest
 
 from tests.kafka.conftest import Wiki, run_of, until_idle
+from wbd.diff_stream import chains
 from wbd.engines.kafka import MAX_MESSAGE_BYTES
 from wbd.errors import BrokerUnavailable
-from wbd.revisions import chain_reader
-from wbd.revisions.store import shard_of
+from wbd.revisions.revision import shard_of
 from wbd.stack.kafka import KafkaBroker
 from wbd.workers import entity_diff
 
@@ -180,7 +180,7 @@ def test_an_entity_whose_published_revision_lost_its_row_is_held_back(wiki: Wiki
 def test_entities_held_back_beyond_the_bound_are_found_again_by_the_sweep(
     wiki: Wiki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain_reader, "MAX_HELD_BACK", 2)
+    monkeypatch.setattr(chains, "MAX_HELD_BACK", 2)
     keys = {}
     for number in range(1, 6):
         revision = wiki.store.revision(f"Q{number}", wiki.write(item(number)).revision_id)

@@ -15,9 +15,9 @@ from tests.kafka.conftest import Wiki, until_idle
 from tests.kafka.test_entity_diff_worker import item, pairs, started, triples
 from tests.kafka.triple_store import TripleStore
 from wbd.cli import main
+from wbd.diff_stream import chains
+from wbd.diff_stream.requests import DiffRequests
 from wbd.engines.kafka import Topics
-from wbd.revisions import chain_reader
-from wbd.revisions.diff_requests import DiffRequests
 from wbd.workers import entity_diff
 
 SMALL = 20_000
@@ -30,7 +30,7 @@ def operations(wiki: Wiki) -> list[tuple[str, int, int | None]]:
 def retry_now(worker: Any) -> None:
     for held in worker._reader.held_back.values():
         held.retry_at_mono_s = 0.0
-        held.failures = chain_reader.MIN_TRIES
+        held.failures = chains.MIN_TRIES
 
 
 def look_now(worker: Any) -> None:
@@ -160,7 +160,7 @@ def test_a_young_revision_is_waited_for_however_often_its_snapshot_was_not_there
     until_idle(worker, run)
     retry_now(worker)
     until_idle(worker, run)
-    assert worker.health()["held_back"][0]["failures"] == chain_reader.MIN_TRIES + 1
+    assert worker.health()["held_back"][0]["failures"] == chains.MIN_TRIES + 1
     worker.stop()
     assert wiki.db.query("SELECT * FROM entity_diff_failures") == []
 

@@ -12,11 +12,11 @@ import pytest
 from tests.kafka.conftest import Wiki, run_of, until_idle
 from tests.kafka.triple_store import TripleStore, parsed
 from wbd.demo.entities import EntityGenerator
-from wbd.rdf.context import FLAVOURS
+from wbd.diff_stream.requests import DiffRequests
+from wbd.mapping.config import mapping_context
+from wbd.mapping.context import FLAVOURS
+from wbd.mapping.entity import map_entity
 from wbd.rdf.formats import FORMATS, write_lines
-from wbd.rdf.mapping import map_entity
-from wbd.revisions.diff_requests import DiffRequests
-from wbd.revisions.rdf_context import mapping_context
 
 
 def without_number(entity: dict[str, Any]) -> dict[str, Any]:

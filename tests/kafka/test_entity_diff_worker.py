@@ -12,9 +12,9 @@ from tests.kafka.conftest import Wiki, run_of, until_idle
 from wbd.demo.entities import EntityGenerator
 from wbd.engines.mysql import Transaction
 from wbd.errors import BrokerUnavailable, LeaseLost
-from wbd.rdf.mapping import map_entity
-from wbd.revisions.rdf_context import mapping_context
-from wbd.revisions.store import shard_of
+from wbd.mapping.config import mapping_context
+from wbd.mapping.entity import map_entity
+from wbd.revisions.revision import shard_of
 from wbd.stack.kafka import KafkaBroker
 
 

@@ -10,7 +10,7 @@ import pyoxigraph as ox
 import pytest
 
 from tests.kafka.conftest import Wiki, run_of, until_idle
-from wbd.revisions.importer import import_files
+from wbd.importing.importer import import_files
 
 LABEL_PREDICATES = (
     "http://www.w3.org/2000/01/rdf-schema#label",

@@ -11,9 +11,9 @@ import pytest
 
 from tests.mysql.ids_host import Host
 from wbd.engines.mysql import Database
-from wbd.setting_types import DatabaseAddress
+from wbd.provision import servers
+from wbd.settings.kinds import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
-from wbd.workers import dev
 
 Connect = Callable[[], Database]
 
@@ -48,7 +48,7 @@ def connect(address: DatabaseAddress) -> Iterator[Connect]:
 def db(connect: Connect) -> Database:
     """A pool on a database with every table of schema.sql."""
     found = connect()
-    for statement in dev.schema().values():
+    for statement in servers.schema().values():
         found.execute(statement)
     return found
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from wbd.engines.mysql import Database
+from wbd.group import reports
 from wbd.ids import EntityType
 from wbd.ids.ranges import RangeRow, RangeTable
 from wbd.runtime import health
-from wbd.setting_types import DatabaseAddress
+from wbd.settings.kinds import DatabaseAddress
 
 DEADLINE_S = 60.0
 
@@ -83,14 +84,14 @@ class Host:
 
     def health(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         path = health.socket_path(self.run_dir, "id_generation", process.pid)
-        return health.Process("id_generation", process.pid, path).health() or {}
+        return reports.Process("id_generation", process.pid, path).health() or {}
 
     def wait_ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         return wait_until(lambda: (found := self.health(process)).get("ready") and found, "the worker is ready")
 
     def metrics(self, process: subprocess.Popen[bytes]) -> str:
         path = health.socket_path(self.run_dir, "id_generation", process.pid)
-        return (health.Process("id_generation", process.pid, path).ask("metrics") or b"").decode()
+        return (reports.Process("id_generation", process.pid, path).ask("metrics") or b"").decode()
 
     def end(self, process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
         process.send_signal(number)

@@ -15,10 +15,10 @@ import orjson
 from wbd.demo.entities import EntityGenerator
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore
+from wbd.entity.check import check_entity
+from wbd.revisions.revision import shard_of
 from wbd.revisions.rows import TABLES, rows_of
-from wbd.revisions.snapshot import check_entity
-from wbd.revisions.store import shard_of
-from wbd.setting_types import DatabaseAddress
+from wbd.settings.kinds import DatabaseAddress
 
 Json = dict[str, Any]
 Dump = dict[str, list[tuple[Any, ...]]]

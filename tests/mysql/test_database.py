@@ -9,7 +9,7 @@ import pytest
 
 from wbd.engines.mysql import DUPLICATE_KEY, Database, Transaction, client_library
 from wbd.errors import DatabaseError, DatabaseUnavailable
-from wbd.setting_types import DatabaseAddress
+from wbd.settings.kinds import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 
 

@@ -11,12 +11,13 @@ import pytest
 from tests.mysql.import_cases import dump, events, item
 from wbd.engines.mysql import Database, Transaction
 from wbd.engines.objects import ObjectStore, open_store
+from wbd.entity.check import check_entity
 from wbd.errors import HeadMoved
 from wbd.revisions.deletion import delete_entity
+from wbd.revisions.revision import Outcome, WriteResult
 from wbd.revisions.rows import TABLES
-from wbd.revisions.snapshot import check_entity
-from wbd.revisions.store import Outcome, RevisionStore, WriteResult
-from wbd.setting_types import ObjectsAddress
+from wbd.revisions.store import RevisionStore
+from wbd.settings.kinds import ObjectsAddress
 
 
 @pytest.fixture

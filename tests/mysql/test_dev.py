@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from wbd.engines.mysql import Database
-from wbd.setting_types import DatabaseAddress
-from wbd.settings import Settings, load
-from wbd.workers import dev
+from wbd.provision import command, servers
+from wbd.settings.kinds import DatabaseAddress
+from wbd.settings.load import load
+from wbd.settings.settings import Settings
 
 DOCUMENTED_TABLES = [
     "id_ranges",
@@ -62,10 +63,10 @@ def settings(address: DatabaseAddress, tmp_path: Path) -> Settings:
 
 
 def test_every_documented_table_is_created_once_and_then_found(settings: Settings) -> None:
-    first = list(dev.create_tables(settings))
+    first = list(servers.create_tables(settings))
     assert {item.state for item in first} == {"created"}
     assert set(DOCUMENTED_TABLES) <= {item.name for item in first}
-    assert {item.state for item in dev.create_tables(settings)} == {"existed"}
+    assert {item.state for item in servers.create_tables(settings)} == {"existed"}
 
 
 @pytest.mark.parametrize("query", DOCUMENTED_QUERIES)
@@ -75,13 +76,13 @@ def test_the_queries_of_the_documents_run_on_the_tables(db: Database, query: str
 
 def test_a_table_without_one_of_its_columns_is_reported_wrong_and_not_touched(settings: Settings, db: Database) -> None:
     db.execute("ALTER TABLE users DROP COLUMN username")
-    wrong = [item for item in dev.create_tables(settings) if item.is_wrong]
+    wrong = [item for item in servers.create_tables(settings) if item.is_wrong]
     assert [(item.name, item.state, item.detail) for item in wrong] == [("users", "wrong", "columns missing: username")]
 
 
 def test_buckets_are_created_once_and_then_found(settings: Settings) -> None:
-    assert [item.state for item in dev.create_buckets(settings)] == ["created"] * 9
-    assert [item.state for item in dev.create_buckets(settings)] == ["existed"] * 9
+    assert [item.state for item in servers.create_buckets(settings)] == ["created"] * 9
+    assert [item.state for item in servers.create_buckets(settings)] == ["existed"] * 9
 
 
 def test_the_exit_code_tells_what_happened(
@@ -90,9 +91,9 @@ def test_the_exit_code_tells_what_happened(
     for name in ("vitess_unix_socket", "vitess_user", "vitess_database"):
         monkeypatch.setenv(name.upper(), str(getattr(settings, name)))
     monkeypatch.setenv("WBD_STATE_DIR", str(settings.state_dir))
-    assert dev.main(["create_tables", "create_buckets"]) == 0
+    assert command.main(["create_tables", "create_buckets"]) == 0
     monkeypatch.setenv("VITESS_DATABASE", "not_there")
-    assert dev.main(["create_tables"]) == 2
+    assert command.main(["create_tables"]) == 2
     assert "database does not exist" in capsys.readouterr().err
     monkeypatch.setenv("LOG_LEVEL", "LOUD")
-    assert dev.main(["create_tables"]) == 78
+    assert command.main(["create_tables"]) == 78

@@ -15,15 +15,15 @@ from tests.mysql.conftest import Connect
 from tests.mysql.import_cases import Json, item, write_lines
 from wbd.engines.mysql import Database, Transaction
 from wbd.engines.objects import open_store
+from wbd.entity.check import check_entity
+from wbd.entity.ids import MAX_ID, EntityType
 from wbd.errors import DatabaseUnavailable, RangeContention, RangeRefused
-from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.high_water import HighWater
 from wbd.ids.id_range import IdRange
 from wbd.ids.ranges import RangeRow, RangeTable
-from wbd.revisions.importer import import_files
-from wbd.revisions.snapshot import check_entity
+from wbd.importing.importer import import_files
 from wbd.revisions.store import RevisionStore
-from wbd.setting_types import ObjectsAddress
+from wbd.settings.kinds import ObjectsAddress
 
 ITEM, LEXEME, PROPERTY = EntityType.ITEM, EntityType.LEXEME, EntityType.PROPERTY
 

@@ -9,8 +9,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from wbd.engines.mysql import Database
+from wbd.entity.ids import EntityType
 from wbd.errors import RangeRefused
-from wbd.ids.entity_id import EntityType
 from wbd.ids.high_water import HighWater
 from wbd.ids.id_range import IdRange
 from wbd.ids.ranges import RangeRow, RangeTable

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from wbd.engines.mysql import Database
+from wbd.entity.ids import MAX_ID, EntityType
 from wbd.errors import DatabaseUnavailable, RangeContention, RangeRefused, RetryableError
-from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool
 from wbd.ids.ranges import RangeRow, RangeTable
 from wbd.ids.refill import Refiller, SizeBounds
 from wbd.runtime.clock import SystemClock
-from wbd.setting_types import DatabaseAddress
+from wbd.settings.kinds import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 
 ITEM = EntityType.ITEM

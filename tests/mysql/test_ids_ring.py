@@ -19,8 +19,8 @@ from wbd.engines.mysql import Database
 from wbd.errors import IdsUnavailable
 from wbd.ids import EntityType, IdClient
 from wbd.ids.high_water import HighWater
+from wbd.provision import servers
 from wbd.stack.mariadb import MariaDB
-from wbd.workers import dev
 
 ITEM = EntityType.ITEM
 ROOT = Path(__file__).parents[2]
@@ -240,7 +240,7 @@ def test_a_ring_of_another_database_is_set_aside(host: Host, db: Database) -> No
     other = f"{host.database}_other"
     db.execute(f"CREATE DATABASE {other} CHARACTER SET utf8mb4")
     try:
-        for statement in dev.schema().values():
+        for statement in servers.schema().values():
             db.execute(statement.replace("EXISTS ", f"EXISTS {other}.", 1))
         db.execute(
             f"INSERT INTO {other}.id_ranges (entity_type, current_range_start, current_range_end, next_id) "

@@ -10,7 +10,7 @@ import pytest
 
 from tests.mysql.import_cases import generated, item, start_import, write_lines
 from wbd.engines.mysql import Database
-from wbd.setting_types import DatabaseAddress
+from wbd.settings.kinds import DatabaseAddress
 
 
 def run(address: DatabaseAddress, folder: Path, *arguments: str) -> tuple[int | None, str, str]:

@@ -19,10 +19,10 @@ from tests.mysql.conftest import Connect
 from tests.mysql.import_cases import Dump, check_laws, dump, generated, start_import, write_lines
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
+from wbd.entity.check import check_entity
 from wbd.errors import DatabaseError
-from wbd.revisions.snapshot import check_entity
 from wbd.revisions.store import RevisionStore
-from wbd.setting_types import DatabaseAddress, ObjectsAddress
+from wbd.settings.kinds import DatabaseAddress, ObjectsAddress
 from wbd.stack.mariadb import MariaDB
 
 _DEADLINE_S = 60.0

@@ -23,9 +23,9 @@ from tests.mysql.import_cases import Json, check_laws, dump, events, generated, 
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.errors import ObjectStoreUnavailable
-from wbd.revisions.importer import ImportReport, Progress, import_files
+from wbd.importing.importer import ImportReport, Progress, import_files
 from wbd.revisions.store import RevisionStore
-from wbd.setting_types import DatabaseAddress, ObjectsAddress
+from wbd.settings.kinds import DatabaseAddress, ObjectsAddress
 
 
 @dataclass(frozen=True)

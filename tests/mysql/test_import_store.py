@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.mysql.import_cases import Json, check_laws, dump, events, item
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
+from wbd.entity.check import Entity, check_entity
 from wbd.errors import BadInput, DatabaseError, HeadMoved, SnapshotMissing
-from wbd.revisions.snapshot import Entity, check_entity
-from wbd.revisions.store import SHARDS, Outcome, RevisionStore, WriteResult, shard_of
-from wbd.setting_types import ObjectsAddress
+from wbd.revisions.revision import SHARDS, Outcome, WriteResult, shard_of
+from wbd.revisions.store import RevisionStore
+from wbd.settings.kinds import ObjectsAddress
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tests.conftest import without
 
 ROOT = Path(__file__).parents[2]
 RDF = ROOT / "wbd" / "rdf"
+DIFF = ROOT / "wbd" / "diff"
 IDS = ROOT / "wbd" / "ids"
 
 MEMORY = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -44,7 +45,7 @@ def use_other_build(name: str, folder: Path) -> None:
 NATIVE_DIR = Path(os.environ["WBD_NATIVE_DIR"]).resolve() if os.environ.get("WBD_NATIVE_DIR") else None
 if NATIVE_DIR:
     use_other_build("wbd.rdf._setdiff", NATIVE_DIR)
-    use_other_build("wbd.rdf._spans", NATIVE_DIR)
+    use_other_build("wbd.diff._spans", NATIVE_DIR)
     use_other_build("wbd.rdf._turtle", NATIVE_DIR)
     use_other_build("wbd.ids._segment", NATIVE_DIR)
 
@@ -100,7 +101,7 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Compile:
 
     def build(name: str, sources: list[Path], flags: list[str]) -> Path:
         warnings = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
-        headers = ["-I", str(RDF), "-I", str(IDS), "-isystem", sysconfig.get_path("include")]
+        headers = ["-I", str(RDF), "-I", str(DIFF), "-I", str(IDS), "-isystem", sysconfig.get_path("include")]
         target = folder / name
         command = [str(compiler), "-std=c11", "-g", "-O1", *warnings, *headers, *flags]
         done = run([*command, *map(str, sources), "-o", str(target)])

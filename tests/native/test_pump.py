@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.native.conftest import origin
-from wbd.ids.fast_path import hot_commands
+from wbd.id_server.fast_path import hot_commands
 
 if TYPE_CHECKING:
     from wbd.ids._segment import Pump, Segment

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.build.graphs import graphs
 from tests.native.conftest import NATIVE_DIR, RDF, Compile, origin
-from tests.unit.rdf.graphs import graphs
+from wbd.diff.entities import diff_lines
 from wbd.errors import BadInput
 from wbd.rdf import setdiff
-from wbd.rdf.diff import diff_lines, diff_ntriples
+from wbd.rdf.graph_diff import diff_ntriples
 from wbd.rdf.setdiff import difference_twin
 
 Difference = Callable[[Any, Any], tuple[bytes, bytes]]
@@ -156,5 +157,5 @@ def test_the_public_function_is_the_extension_where_it_is_built() -> None:
 
 
 def test_the_extension_under_test_is_the_one_that_was_asked_for() -> None:
-    for name in ("wbd.rdf._setdiff", "wbd.rdf._spans", "wbd.ids._segment"):
+    for name in ("wbd.rdf._setdiff", "wbd.diff._spans", "wbd.ids._segment"):
         assert not NATIVE_DIR or origin(name).parent == NATIVE_DIR

@@ -135,9 +135,10 @@ def test_the_library_works_without_the_extension() -> None:
     code = """
 import sys
 sys.modules["wbd.rdf._setdiff"] = None
-from wbd.rdf import diff, setdiff
+from wbd.rdf import setdiff
+from wbd.diff import entities
 assert setdiff._difference is setdiff.difference_twin
 assert setdiff.difference(b"a\\nb\\n", b"b\\nc") == (b"c\\n", b"a\\n")
-assert diff.diff_ntriples(b"a\\nb\\n", b"b\\nc") == diff.RdfDiff(["c"], ["a"])
+assert entities.diff_ntriples(b"a\\nb\\n", b"b\\nc") == entities.RdfDiff(["c"], ["a"])
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.native.conftest import RDF, ROOT, Compile, grown_bytes, origin
-from tests.unit.rdf.entities import revisions
-from tests.unit.rdf.spellings import broken, spelled
-from wbd.rdf import spans
-from wbd.rdf.spans import Comparison, compare_twin
-from wbd.rdf.statements import local_name
+from tests.build.entities import revisions
+from tests.build.spellings import broken, spelled
+from tests.native.conftest import DIFF, ROOT, Compile, grown_bytes, origin
+from wbd.diff import spans
+from wbd.diff.spans import Comparison, compare_twin
+from wbd.mapping.statements import local_name
 
 Compare = Callable[[bytes, bytes], Any]
 
 
 def native() -> Compare:
-    origin("wbd.rdf._spans")
-    from wbd.rdf._spans import compare
+    origin("wbd.diff._spans")
+    from wbd.diff._spans import compare
 
     return compare
 
@@ -297,7 +297,7 @@ def test_keys_whose_hashes_are_equal_are_told_apart_or_left_to_the_parser(compil
     """The extension is built with one hash for all keys."""
     path = compile_c(
         "_spans.so",
-        [RDF / "_spans.c", RDF / "spans.c", RDF / "spans_parts.c"],
+        [DIFF / "_spans.c", DIFF / "spans.c", DIFF / "spans_parts.c"],
         ["-shared", "-fPIC", "-DSPANS_HASH_MASK=UINT32_C(0)"],
     )
     spec = importlib.util.spec_from_file_location("_spans", path)
@@ -340,10 +340,10 @@ def test_the_public_function_is_the_extension_where_it_is_built(monkeypatch: pyt
 def test_snapshots_are_compared_without_the_extension() -> None:
     code = """
 import sys
-sys.modules["wbd.rdf._spans"] = None
-from wbd.rdf import spans
-from wbd.rdf.context import MappingContext
-from wbd.rdf.snapshots import diff_snapshots
+sys.modules["wbd.diff._spans"] = None
+from wbd.diff import spans
+from wbd.mapping.context import MappingContext
+from wbd.diff.snapshots import diff_snapshots
 assert spans.compare_native is None
 old, new = (b'{"type":"item","id":"Q1","lastrevid":%d,"modified":"2026-01-01T00:00:00Z"}' % number for number in (1, 2))
 assert diff_snapshots(old, new, MappingContext.wikidata()).removed

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.conftest import MEMORY, RDF, WRAP, Compile, check
+from tests.native.conftest import DIFF, MEMORY, WRAP, Compile, check
 
 DRIVER = Path(__file__).with_name("spans_test.c")
 
 
 @pytest.fixture(scope="module")
 def driver(compile_c: Compile) -> Path:
-    return compile_c("spans_test", [DRIVER, RDF / "spans.c", RDF / "spans_parts.c"], [*MEMORY, *WRAP])
+    return compile_c("spans_test", [DRIVER, DIFF / "spans.c", DIFF / "spans_parts.c"], [*MEMORY, *WRAP])
 
 
 def test_changed_snapshots_are_read_within_their_ends(driver: Path) -> None:

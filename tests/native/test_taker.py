@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.native.test_segment import MAX_ID, make, native
+from wbd.entity.ids import EntityType, format_id
 from wbd.ids import segment_twin
-from wbd.ids.entity_id import EntityType, format_id
 
 COUNT_MAX = 50
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.build.graphs import graphs
 from tests.native.conftest import NATIVE_DIR, ROOT, grown_bytes, origin
-from tests.unit.rdf.graphs import graphs
 from wbd.errors import BadInput
+from wbd.mapping.vocabulary import Vocabulary
 from wbd.rdf.turtle import to_turtle, turtle_twin
-from wbd.rdf.vocabulary import Vocabulary
 
 Write = Callable[[list[str], dict[str, str]], str | None]
 
@@ -153,7 +153,7 @@ def test_turtle_is_written_without_the_extension() -> None:
 import sys
 sys.modules["wbd.rdf._turtle"] = None
 from wbd.rdf.turtle import to_turtle
-from wbd.rdf.vocabulary import Vocabulary
+from wbd.mapping.vocabulary import Vocabulary
 assert to_turtle(['<u:a> <u:b> "x" .'], Vocabulary.wikidata()) == '<u:a> <u:b> "x" .\\n'
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -13,13 +13,13 @@ import pytest
 from tests.mysql.import_cases import check_laws, dump, generated, write_lines
 from wbd.engines.mysql import Database
 from wbd.engines.objects import Buckets, ObjectStore, open_store
+from wbd.entity.check import check_entity
 from wbd.errors import ObjectStoreUnavailable
-from wbd.revisions.importer import Progress, import_files
-from wbd.revisions.snapshot import check_entity
+from wbd.importing.importer import Progress, import_files
+from wbd.provision import servers
 from wbd.revisions.store import RevisionStore
-from wbd.setting_types import DatabaseAddress, ObjectsAddress
+from wbd.settings.kinds import DatabaseAddress, ObjectsAddress
 from wbd.stack.mariadb import MariaDB
-from wbd.workers import dev
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def db(mariadb: MariaDB) -> Iterator[Database]:
     )
     admin.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     found = Database(DatabaseAddress(database=name, user=mariadb.user, unix_socket=mariadb.unix_socket))
-    for statement in dev.schema().values():
+    for statement in servers.schema().values():
         found.execute(statement)
     yield found
     found.close()

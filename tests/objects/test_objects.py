@@ -11,7 +11,7 @@ import pytest
 
 from wbd.engines.objects import Buckets, open_store
 from wbd.errors import ConfigError, ObjectStoreUnavailable
-from wbd.setting_types import ObjectsAddress
+from wbd.settings.kinds import ObjectsAddress
 
 
 def s3_address(server: Any) -> ObjectsAddress:

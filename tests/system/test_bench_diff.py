@@ -10,7 +10,7 @@ from bench import diff, diff_cases, diff_figures, pipeline
 from bench.diff_cases import EDITS, SIZES, Case, cases
 from bench.diff_rivals import Rival, event_answer, in_a_process, judge, rivals
 from tests.conftest import without
-from wbd.rdf.context import MappingContext
+from wbd.mapping.context import MappingContext
 
 TINY = diff.Lengths(budget_s=0.001, statements=(20, 40), batch=8, entities=20, once=True)
 SMALL = [dataclasses.replace(size, snapshot_bytes=min(size.snapshot_bytes, 6000)) for size in SIZES]

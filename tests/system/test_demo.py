@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wbd.settings import environment_with
+from wbd.settings.load import environment_with
 
 
 def demo(*words: str, **environment: str) -> tuple[int, dict[str, object], str]:

@@ -20,19 +20,20 @@ from typing import Any
 import pytest
 
 from tests.conftest import free_port, wbd_cache_dir, without
-from wbd.api.gather import worker_health
 from wbd.demo import run as demo_run
 from wbd.demo.replay import Replay
 from wbd.demo.takers import Takers
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.revisions.rdf_context import mapping_context
-from wbd.runtime.group import WORKERS
-from wbd.settings import Settings, environment_with, load
-from wbd.stack.control import State, Supervisor
+from wbd.group.control import State, Supervisor
+from wbd.group.reports import worker_health
+from wbd.mapping.config import mapping_context
+from wbd.runtime.table import WORKERS
+from wbd.settings.load import environment_with, load
+from wbd.settings.settings import Settings
+from wbd.settings.state_dir import StateDir
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
-from wbd.stack.places import StateDir
 
 
 @dataclass

@@ -17,10 +17,10 @@ from wbd.demo import run as demo_run
 from wbd.demo.replay import Replay
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.revisions.rdf_context import mapping_context
-from wbd.runtime.group import WORKERS
-from wbd.setting_types import DatabaseAddress
-from wbd.settings import environment_with, load
+from wbd.mapping.config import mapping_context
+from wbd.runtime.table import WORKERS
+from wbd.settings.kinds import DatabaseAddress
+from wbd.settings.load import environment_with, load
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
 

@@ -17,15 +17,18 @@ from pathlib import Path
 import pytest
 
 from wbd.errors import ConfigError, DependencyUnavailable
-from wbd.settings import environment_with
-from wbd.stack.control import GroupNotRunning, State, Supervisor, follow
+from wbd.group.control import GroupNotRunning, State, Supervisor
+from wbd.group.logs import follow
+from wbd.group.processes import find_processes, wait_for_exit, wait_until
+from wbd.group.supervisord import Program
+from wbd.settings.load import environment_with
+from wbd.settings.state_dir import StateDir
 from wbd.stack.exclusive import StackBusy
-from wbd.stack.group import StackOptions, down, outlived, status, up
 from wbd.stack.kafka import KafkaBroker
+from wbd.stack.launch import status, up
 from wbd.stack.mariadb import MariaDB
-from wbd.stack.places import StateDir
-from wbd.stack.processes import find_processes, wait_for_exit, wait_until
-from wbd.stack.supervisor import Program
+from wbd.stack.options import StackOptions
+from wbd.stack.stop import down, outlived
 
 ROOT = Path(__file__).parents[2]
 # A worker that says when it starts and stops, and whether the database still answered at its very end.
@@ -105,8 +108,9 @@ def foreground(group: Group, prepare: str = "pass") -> subprocess.Popen[str]:
         f"""
         import sys, time
         from pathlib import Path
-        from wbd.stack.group import StackOptions, up
-        from wbd.stack.supervisor import Program
+        from wbd.stack.launch import up
+        from wbd.stack.options import StackOptions
+        from wbd.group.supervisord import Program
         state = Path({str(group.state_dir)!r})
         def prepare():
             {prepare}

@@ -13,24 +13,24 @@ from typing import Any
 import pytest
 from supervisor.options import ServerOptions
 
-from wbd.runtime.group import WORKERS, WorkerSpec
-from wbd.stack.kafka import KafkaBroker
-from wbd.stack.mariadb import MariaDB
-from wbd.stack.mock_kafka import MockKafka
-from wbd.stack.places import StateDir
-from wbd.stack.supervisor import (
+from wbd.group.supervisord import (
     ENGINE_GROUP,
     GROUP_STOP_MARGIN_S,
     STOP_MARGIN_S,
     WORKER_GROUP,
     Program,
-    engine_program,
     group_stop_s,
     render,
     stop_waits_s,
     worker_program,
     worker_programs,
 )
+from wbd.runtime.table import WORKERS, WorkerSpec
+from wbd.settings.state_dir import StateDir
+from wbd.stack.engine import engine_program
+from wbd.stack.kafka import KafkaBroker
+from wbd.stack.mariadb import MariaDB
+from wbd.stack.mock_kafka import MockKafka
 
 CONF = Path(__file__).parents[2] / "supervisord.conf"
 DOCKERFILE = CONF.with_name("Dockerfile")

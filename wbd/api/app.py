@@ -23,9 +23,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wbd.api.gather import group_health, group_metrics, worker_health
+from wbd.group.reports import group_health, group_metrics, worker_health
 from wbd.runtime.clock import iso
-from wbd.runtime.group import WORKERS
+from wbd.runtime.table import WORKERS
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PATHS = {

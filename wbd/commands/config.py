@@ -12,7 +12,8 @@ from rich.table import Table
 
 from wbd.commands.terminal import print_table
 from wbd.errors import BadInput
-from wbd.settings import Settings, load, shown
+from wbd.settings.load import load, shown
+from wbd.settings.settings import Settings
 
 
 def config(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from wbd.commands.terminal import print_table
 from wbd.demo import run as demo_run
 from wbd.demo.run import DemoReport
 from wbd.errors import BadInput, DependencyUnavailable
-from wbd.settings import environment_with, load
+from wbd.settings.load import environment_with, load
 
 _EXIT_WRONG = 1
 # Generated entities are kept in memory while they are edited.

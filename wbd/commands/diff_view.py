@@ -12,10 +12,11 @@ from typing import Final
 from rich.console import Console
 
 from wbd.errors import PermanentError
-from wbd.rdf.diff import RdfDiff
+from wbd.mapping.vocabulary import Vocabulary
 from wbd.rdf.formats import write_lines
+from wbd.rdf.graph_diff import RdfDiff
 from wbd.rdf.labels import split_quad
-from wbd.rdf.vocabulary import RDF, Shortener, Vocabulary
+from wbd.rdf.prefixes import RDF, Shortener
 
 _BOLD: Final = "\x1b[1m"
 _RED: Final = "\x1b[31m"

@@ -13,12 +13,12 @@ from rich.table import Table
 
 from wbd.commands.arguments import seconds, whole_number
 from wbd.commands.terminal import print_table
+from wbd.diff_stream.requests import Answer, DiffRequests
 from wbd.engines.mysql import Database
+from wbd.entity.ids import parse_id
 from wbd.errors import BadInput
-from wbd.ids.entity_id import parse_id
-from wbd.revisions.diff_requests import Answer, DiffRequests
 from wbd.runtime.clock import iso
-from wbd.settings import load
+from wbd.settings.load import load
 
 _EXIT_OK, _EXIT_SET_ASIDE, _EXIT_TROUBLE = 0, 1, 2
 _LOOK_EVERY_S = 0.2

@@ -10,25 +10,28 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from wbd.api.gather import worker_health
 from wbd.commands.terminal import print_table
 from wbd.errors import ConfigError
-from wbd.runtime.group import WORKERS, worker_spec
-from wbd.settings import Settings, load
-from wbd.stack import group as stack
-from wbd.stack.control import GroupNotRunning, ProcessRow, Supervisor, follow, tail
-from wbd.stack.places import StateDir
-from wbd.workers import dev
+from wbd.group.control import GroupNotRunning, ProcessRow, Supervisor
+from wbd.group.logs import follow, tail
+from wbd.group.reports import worker_health
+from wbd.provision import servers
+from wbd.runtime.table import WORKERS, worker_spec
+from wbd.settings.load import load
+from wbd.settings.settings import Settings
+from wbd.settings.state_dir import StateDir
+from wbd.stack import launch, stop
+from wbd.stack.options import StackOptions
 
 # restart() waits for the worker's own drain; beyond that supervisord kills it anyway.
 _RESTART_MARGIN_S = 30.0
 _NAMES = ", ".join(worker.name for worker in WORKERS)
 
 
-def options(settings: Settings) -> stack.StackOptions:
+def options(settings: Settings) -> StackOptions:
     """Return what decides which engines are embedded."""
     objects_url = settings.objects_address().url if settings.objects_are_set else None
-    return stack.StackOptions(
+    return StackOptions(
         state_dir=settings.state_dir,
         cache_dir=settings.wbd_cache_dir,
         vitess_host=settings.vitess_host,
@@ -50,7 +53,7 @@ def up(args: argparse.Namespace) -> int:
         # Only now do the settings say where the embedded engines are.
         running = load().settings
         made: dict[str, int] = {}
-        for command in (dev.create_buckets, dev.create_tables, dev.create_topics):
+        for command in (servers.create_buckets, servers.create_tables, servers.create_topics):
             for item in command(running):
                 if item.is_wrong:
                     raise ConfigError(f"{item.kind} {item.name}: {item.state}: {item.detail}")
@@ -66,7 +69,7 @@ def up(args: argparse.Namespace) -> int:
         found = worker_health(settings.run_dir, name).get("trouble") or {}
         return found.get("message")
 
-    stack.up(
+    launch.up(
         options(settings),
         detach=args.detach,
         prepare=prepare,
@@ -81,7 +84,7 @@ def up(args: argparse.Namespace) -> int:
 def down(args: argparse.Namespace) -> int:
     """Stop workers, then engines."""
     settings = load(with_stack=False).settings
-    if not stack.down(options(settings), echo=echo):
+    if not stop.down(options(settings), echo=echo):
         echo(f"nothing runs in {settings.state_dir}")
     return 0
 
@@ -92,7 +95,7 @@ def status(args: argparse.Namespace) -> int:
     try:
         rows = [_row(settings, row) for row in Supervisor(StateDir.at(settings.state_dir)).processes()]
     except GroupNotRunning as error:
-        left = stack.outlived(stack.StackOptions(settings.state_dir))
+        left = stop.outlived(StackOptions(settings.state_dir))
         if args.json:
             _write_json({"running": False, "error": str(error), "outlived": left, "processes": []})
         else:

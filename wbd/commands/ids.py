@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 from rich.table import Table
 
-from wbd.api.gather import worker_health
 from wbd.commands.arguments import seconds, whole_number
 from wbd.commands.terminal import print_table
+from wbd.entity.ids import EntityType
 from wbd.errors import IdsUnavailable
+from wbd.group.reports import processes, worker_health
 from wbd.ids.client import IdClient
-from wbd.ids.entity_id import EntityType
-from wbd.runtime.health import processes
-from wbd.settings import Settings, load
+from wbd.settings.load import load
+from wbd.settings.settings import Settings
 
 _TYPES = ", ".join(EntityType)
 _NO_WORKER = "no id_generation worker runs on this host; start the group with: wbd up"

@@ -23,11 +23,11 @@ from wbd.commands.arguments import whole_number
 from wbd.commands.terminal import print_table
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.revisions.importer import ImportReport, import_files
-from wbd.revisions.importer import Progress as ImportProgress
-from wbd.revisions.rejects import reject_path
+from wbd.importing.importer import ImportReport, import_files
+from wbd.importing.importer import Progress as ImportProgress
+from wbd.importing.rejects import reject_path
 from wbd.revisions.store import RevisionStore
-from wbd.settings import load
+from wbd.settings.load import load
 
 _EXIT_REJECTED = 1
 _EXIT_TROUBLE = 2

@@ -20,18 +20,19 @@ from wbd.commands.rdf_files import (
     read_file,
     shown_name,
 )
+from wbd.diff.entities import diff_entities
+from wbd.diff.graphs import diff_documents, has_own_labels
 from wbd.errors import BadEntity, BadInput, GraphTooHard
-from wbd.rdf.context import FLAVOURS, MappingContext
-from wbd.rdf.diff import RdfDiff, diff_entities
+from wbd.mapping.config import mapping_context
+from wbd.mapping.context import FLAVOURS, MappingContext
+from wbd.mapping.entity import FAULTS
+from wbd.mapping.faults import find_fault
 from wbd.rdf.documents import N_QUADS, TRIG, Document, read_document
-from wbd.rdf.faults import find_fault
 from wbd.rdf.formats import FORMATS, write_lines
-from wbd.rdf.graphs import diff_documents, has_own_labels
+from wbd.rdf.graph_diff import RdfDiff
 from wbd.rdf.labels import label_by_content, rdfc_lines, split_line
-from wbd.rdf.mapping import FAULTS
 from wbd.rdf.versions import read_pair
-from wbd.revisions.rdf_context import mapping_context
-from wbd.settings import load
+from wbd.settings.load import load
 
 _SAME: Final = 0
 _DIFFERENT: Final = 1

@@ -10,11 +10,11 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from wbd.errors import BadEntity, BadInput
-from wbd.rdf.context import MappingContext
+from wbd.importing.reader import read_entities
+from wbd.importing.source import Source
+from wbd.mapping.context import MappingContext
+from wbd.mapping.entity import FAULTS, map_entity
 from wbd.rdf.documents import N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE, media_type_of
-from wbd.rdf.mapping import FAULTS, map_entity
-from wbd.revisions.reader import read_entities
-from wbd.revisions.source import Source
 
 JSON: Final = "application/json"
 # Two sides of this size and what is made of them fit into memory.

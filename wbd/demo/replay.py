@@ -16,8 +16,8 @@ from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore
 from wbd.errors import WbdError
 from wbd.events.entity_diff import EntityDiff
-from wbd.rdf.context import MappingContext
-from wbd.rdf.mapping import map_entity
+from wbd.mapping.context import MappingContext
+from wbd.mapping.entity import map_entity
 
 # Triples of more entities than this are not kept for the comparison at the end; their events are still counted.
 MAX_REPLAYED = 2000

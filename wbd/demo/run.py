@@ -24,9 +24,9 @@ from wbd.demo.replay import Replay, lag_percentiles_s
 from wbd.demo.takers import Taken, Takers
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.rdf.context import FLAVOURS
-from wbd.revisions.rdf_context import mapping_context
-from wbd.settings import Settings
+from wbd.mapping.config import mapping_context
+from wbd.mapping.context import FLAVOURS
+from wbd.settings.settings import Settings
 
 TAKERS = 4
 # Long enough for a start of the broker on a slow machine; the diffs of one batch take well below a second.

@@ -19,7 +19,7 @@ import mysql.connector
 from mysql.connector import errorcode
 
 from wbd.errors import DatabaseError, DatabaseUnavailable
-from wbd.setting_types import DatabaseAddress
+from wbd.settings.kinds import DatabaseAddress
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

@@ -21,7 +21,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from wbd.errors import ConfigError, ObjectStoreUnavailable
-from wbd.setting_types import ObjectsAddress
+from wbd.settings.kinds import ObjectsAddress
 
 T = TypeVar("T")
 R = TypeVar("R")

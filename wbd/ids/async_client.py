@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from wbd.entity.ids import EntityType, format_id, parse_type
 from wbd.errors import IdsUnavailable
 from wbd.ids.client import IdClient
-from wbd.ids.entity_id import EntityType, format_id, parse_type
 from wbd.ids.id_range import IdRange
 
 T = TypeVar("T")

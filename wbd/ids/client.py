@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import hiredis
 
+from wbd.entity.ids import EntityType, format_id, parse_type
 from wbd.errors import BadInput, IdsUnavailable, SegmentUnusable, WbdError
-from wbd.ids.entity_id import EntityType, format_id, parse_type
 from wbd.ids.id_range import IdRange
 from wbd.ids.peer import Peer
 from wbd.ids.pool import LANES

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 
 from wbd.engines.mysql import Database, Transaction
-from wbd.ids.entity_id import EntityType
+from wbd.entity.ids import EntityType
 
 
 class HighWater:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wbd.entity.ids import MAX_ID, EntityType, parse_type
 from wbd.errors import BadInput
-from wbd.ids.entity_id import MAX_ID, EntityType, parse_type
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import socket
 import struct
 from dataclasses import dataclass
+
+from wbd.errors import ConfigError
 
 # Of asm-generic/socket.h, Linux 4.13; Python has no name for it.
 _SO_PEERGROUPS = 59
@@ -47,3 +50,13 @@ def _groups_of_user(uid: int, gid: int) -> set[int]:
         return set(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
     except KeyError:
         return set()
+
+
+def group_id(name: str | None) -> int | None:
+    """Return the number of the group that ids_socket_group names; None for none. Raises ConfigError."""
+    if name is None:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigError(f"ids_socket_group {name!r}: no such group") from None

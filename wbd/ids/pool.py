@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wbd.entity.ids import EntityType
 from wbd.errors import RangeRefused
-from wbd.ids.entity_id import EntityType
 from wbd.ids.id_range import IdRange
 from wbd.ids.segment import ALL, BLOCK, UP_TO, Segment
 

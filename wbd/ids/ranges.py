@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wbd.engines.mysql import Database, Transaction
+from wbd.entity.ids import MAX_ID, EntityType
 from wbd.errors import BadInput, RangeContention, RangeRefused
-from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.high_water import add_missing_rows, in_lock_order
 from wbd.ids.id_range import IdRange
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from wbd.entity.ids import MAX_ID, EntityType
 from wbd.errors import DependencyUnavailable, PermanentError, RangeContention, RangeRefused, SegmentUnusable, WbdError
-from wbd.ids.entity_id import MAX_ID, EntityType
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool, LaneState
 from wbd.ids.ranges import RangeTable

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wbd.errors import SegmentUnusable
+from wbd.ids.peer import group_id
 from wbd.ids.segment import LAYOUT_VERSION, SEGMENT_BYTES, Segment
-from wbd.ids.socket_file import group_id
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Somebody may remove the file between the opening and the lock; more often than this is no accident.

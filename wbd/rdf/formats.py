@@ -14,8 +14,8 @@ import pyoxigraph
 
 from wbd.errors import BadInput
 from wbd.rdf.labels import split_line
+from wbd.rdf.prefixes import Prefixes
 from wbd.rdf.turtle import to_turtle
-from wbd.rdf.vocabulary import Vocabulary
 
 # The last part of an IRI that can be the local name of an XML element.
 _XML_LOCAL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z", re.ASCII)
@@ -62,7 +62,7 @@ def to_rdfxml(lines: Iterable[str]) -> str:
     return (text or b"").decode()
 
 
-FORMATS: Final[dict[str, tuple[str, Callable[[Iterable[str], Vocabulary], str]]]] = {
+FORMATS: Final[dict[str, tuple[str, Callable[[Iterable[str], Prefixes], str]]]] = {
     "turtle": ("text/turtle", to_turtle),
     "rdfxml": ("application/rdf+xml", lambda lines, _: to_rdfxml(lines)),
     "ntriples": ("application/n-triples", lambda lines, _: to_ntriples(lines)),
@@ -70,7 +70,7 @@ FORMATS: Final[dict[str, tuple[str, Callable[[Iterable[str], Vocabulary], str]]]
 """Name of a format -> its media type, and what writes canonical lines in it."""
 
 
-def write_lines(lines: Iterable[str], name: str, vocabulary: Vocabulary) -> str:
+def write_lines(lines: Iterable[str], name: str, prefixes: Prefixes) -> str:
     """
     Write canonical lines in a format of FORMATS.
 
@@ -80,4 +80,4 @@ def write_lines(lines: Iterable[str], name: str, vocabulary: Vocabulary) -> str:
     known = FORMATS.get(name)
     if known is None:
         raise BadInput(f"no format {name!r}, known are {', '.join(FORMATS)}")
-    return known[1](lines, vocabulary)
+    return known[1](lines, prefixes)

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from wbd.errors import BadInput
-from wbd.rdf.vocabulary import RDF, Vocabulary
+from wbd.rdf.prefixes import RDF, Prefixes
 
 _IS_A: Final = f"<{RDF}type>"
 
 
-def turtle_twin(lines: Iterable[str], vocabulary: Vocabulary) -> str:
+def turtle_twin(lines: Iterable[str], prefixes: Prefixes) -> str:
     """Return what to_turtle returns, by a table of subjects and one of predicates for each."""
-    shorten = vocabulary.shorten
+    shorten = prefixes.shorten
     used: set[str | None] = set()
     graph: dict[str, dict[str, list[str]]] = {}
     for line in lines:
@@ -55,9 +55,7 @@ def turtle_twin(lines: Iterable[str], vocabulary: Vocabulary) -> str:
             raise _not_canonical(f"{subject} {predicate} {targets[0]} .") from None
         used.add(prefix)
         blocks.append(f"{subject_text} " + " ;\n\t".join(parts) + " .\n")
-    head = [
-        f"@prefix {prefix}: <{namespace}> .\n" for prefix, namespace in vocabulary.prefixes.items() if prefix in used
-    ]
+    head = [f"@prefix {prefix}: <{namespace}> .\n" for prefix, namespace in prefixes.prefixes.items() if prefix in used]
     return "\n".join([*(["".join(head)] if head else []), *blocks])
 
 
@@ -77,7 +75,7 @@ except ModuleNotFoundError:
         return None
 
 
-def to_turtle(lines: Iterable[str], vocabulary: Vocabulary) -> str:
+def to_turtle(lines: Iterable[str], prefixes: Prefixes) -> str:
     """
     Write Turtle: the prefixes that are used, then the triples grouped by subject and predicate.
 
@@ -88,5 +86,5 @@ def to_turtle(lines: Iterable[str], vocabulary: Vocabulary) -> str:
     """
     if not isinstance(lines, list):
         lines = list(lines)
-    written = _write_sorted(lines, vocabulary.prefixes)
-    return turtle_twin(lines, vocabulary) if written is None else written
+    written = _write_sorted(lines, prefixes.prefixes)
+    return turtle_twin(lines, prefixes) if written is None else written

@@ -13,8 +13,9 @@ from wbd.engines.mysql import Database, Transaction
 from wbd.errors import HeadMoved
 from wbd.events.entity_change import NO_EDITOR, EntityChange
 from wbd.revisions.head_rows import write_rows
+from wbd.revisions.revision import Outcome, WriteResult
 from wbd.revisions.rows import no_rows
-from wbd.revisions.store import CHANGE_TOPIC, Outcome, WriteResult
+from wbd.revisions.store import CHANGE_TOPIC
 from wbd.runtime.clock import Clock, SystemClock, iso
 
 # The hash of no content.

@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from wbd.ids.entity_id import EntityType
-from wbd.revisions.snapshot import Entity
+from wbd.entity.check import Entity
+from wbd.entity.ids import EntityType
 
 RowKey = tuple[str, ...]
 RowValues = tuple[str | int, ...]

@@ -10,74 +10,27 @@ A writer that dies leaves at most an object that no row names.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from wbd.engines.mysql import DUPLICATE_KEY, Database, Transaction
 from wbd.engines.objects import ObjectStore
+from wbd.entity.check import Entity, snapshot_bytes, snapshot_key
+from wbd.entity.ids import EntityType, parse_id
 from wbd.errors import BadInput, DatabaseError, HeadMoved, PermanentError, SnapshotMissing
 from wbd.events.entity_change import NO_EDITOR, EntityChange, Operation
-from wbd.ids.entity_id import EntityType, parse_id
 from wbd.ids.high_water import HighWater
 from wbd.revisions.head_rows import write_rows
+from wbd.revisions.revision import Head, Outcome, Revision, WriteResult, shard_of
 from wbd.revisions.rows import EntityRows, rows_of
-from wbd.revisions.snapshot import Entity, snapshot_bytes, snapshot_key
 from wbd.runtime.clock import Clock, SystemClock, iso
 
-# Shards split the poll of entity_head between processes; a byte of the id's checksum would do as well.
-SHARDS = 64
 CHANGE_TOPIC = "entitybase.entity_change"
 
 _BATCH_ATTEMPTS = 3
 _ONE_BY_ONE_ATTEMPTS = 10
 _SUMMARY_LENGTH = 500
-
-
-class Outcome(StrEnum):
-    """What became of one written entity."""
-
-    CREATED = "created"
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The row of an entity in entity_head."""
-
-    entity_id: str
-    revision_id: int
-    content_hash: str
-    is_deleted: bool
-    is_redirect: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A row of entity_revisions."""
-
-    entity_id: str
-    revision_id: int
-    parent_revision_id: int | None
-    operation: str
-    content_hash: str
-    snapshot_key: str
-    snapshot_bytes: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What became of an entity; revision_id is its head now, parent_revision_id the head before if it moved."""
-
-    entity_id: str
-    outcome: Outcome
-    revision_id: int
-    parent_revision_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +44,6 @@ class _Plan:
     operation: Operation
     snapshot: bytes
     key: str
-
-
-def shard_of(entity_id: str) -> int:
-    """Return the shard of an entity, 0 to SHARDS - 1."""
-    return zlib.crc32(entity_id.encode()) % SHARDS
 
 
 class RevisionStore:

@@ -24,10 +24,11 @@ import orjson
 from wbd.errors import ConfigError, DependencyUnavailable, LeaseLost, PermanentError, RetryableError, WbdError
 from wbd.runtime import health, logs
 from wbd.runtime.clock import Clock, SystemClock, iso
-from wbd.runtime.group import WorkerSpec, worker_spec
 from wbd.runtime.retry import Backoff
+from wbd.runtime.table import WorkerSpec, worker_spec
 from wbd.runtime.worker import Run, Worker
-from wbd.settings import Settings, load
+from wbd.settings.load import load
+from wbd.settings.settings import Settings
 
 Build = Callable[[Settings], Worker]
 

@@ -6,6 +6,7 @@ process, for tests and benches.
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import time
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from wbd.errors import DependencyUnavailable
-from wbd.stack.places import StateDir, last_lines
-from wbd.stack.processes import end_processes
+from wbd.group.logs import last_lines
+from wbd.group.processes import end_processes
+from wbd.group.supervisord import Program
+from wbd.settings.state_dir import StateDir
 
 
 class Engine(ABC):
@@ -170,3 +173,10 @@ class Engine(ABC):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def engine_program(engine: Engine) -> Program:
+    """Return the program that runs one embedded engine."""
+    command = tuple(engine.command())
+    stop_wait_s = math.ceil(engine.stop_s)
+    return Program(engine.name, command, 1, stop_wait_s, restarts=engine.restartable, folder=engine.folder)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from wbd.errors import RetryableError
-from wbd.stack.places import StateDir
+from wbd.settings.state_dir import StateDir
 
 
 class StackBusy(RetryableError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from wbd.errors import WbdError
-from wbd.settings import load
+from wbd.settings.load import load
 from wbd.stack.kafka import KafkaBroker, fetch_libraries, libraries_in
 
 

@@ -24,7 +24,7 @@ from confluent_kafka.admin import AdminClient
 
 from wbd.errors import BrokerUnavailable, ConfigError, DependencyUnavailable
 from wbd.stack.engine import Engine
-from wbd.stack.places import read_json_object, replacing_folder, write_private
+from wbd.stack.files import read_json_object, replacing_folder, write_private
 
 VERSION = "4.1.1"
 POM = Path(__file__).with_name("kafka") / "pom.xml"

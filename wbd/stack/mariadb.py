@@ -21,7 +21,7 @@ from typing import ClassVar
 
 from wbd.errors import ConfigError, DatabaseUnavailable, DependencyUnavailable
 from wbd.stack.engine import Engine
-from wbd.stack.places import replacing_folder
+from wbd.stack.files import replacing_folder
 
 DATABASE = "wikibase"
 # Debian keeps mariadbd in /usr/sbin, which is not on the PATH of ordinary users.

@@ -23,8 +23,10 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from wbd.errors import BrokerUnavailable, DependencyUnavailable
+from wbd.group.supervisord import import_folder
+from wbd.settings.state_dir import StateDir
 from wbd.stack.engine import Engine
-from wbd.stack.places import StateDir, import_folder, read_json_object, write_private
+from wbd.stack.files import read_json_object, write_private
 
 MODULE = "wbd.stack.mock_kafka"
 LIMITS = (

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from wbd.group.processes import Match, end_processes, find_processes
+from wbd.group.supervisord import stop_waits_s
+from wbd.settings.state_dir import StateDir
 from wbd.stack.engine import Engine
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
 from wbd.stack.mock_kafka import MockKafka
-from wbd.stack.places import StateDir
-from wbd.stack.processes import Match, end_processes, find_processes
-from wbd.stack.supervisor import stop_waits_s
 
 
 def find_orphans(places: StateDir) -> list[int]:

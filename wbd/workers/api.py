@@ -19,7 +19,7 @@ from wbd.api.app import create_app
 from wbd.errors import RetryableError
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
-from wbd.settings import Settings
+from wbd.settings.settings import Settings
 
 _IDLE_S = 5.0
 _STOPPED_WITHIN_S = 4.0

@@ -21,7 +21,7 @@ from wbd.runtime.clock import iso
 from wbd.runtime.leases import SlotLeases
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
-from wbd.settings import Settings
+from wbd.settings.settings import Settings
 
 _BATCH = 1000
 _IDLE_S = 1.0

@@ -22,25 +22,25 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
+from wbd.diff_stream.chains import ChainReader
+from wbd.diff_stream.feed import DiffFeed, Failure, Progress, Reconcile, WaitingHead, WaitingRevision
+from wbd.diff_stream.messages import EventWriter
+from wbd.diff_stream.plan import Chain, ChainPlanner, Planned
+from wbd.diff_stream.pool import ManyProcesses, OneProcess, Planner
 from wbd.engines.kafka import MAX_MESSAGE_BYTES, Event, EventProducer, Topics
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.errors import BrokerUnavailable
-from wbd.rdf.context import FLAVOURS, MappingContext
-from wbd.revisions.chain_reader import ChainReader
-from wbd.revisions.diff_chain import Chain, ChainPlanner, Planned
-from wbd.revisions.diff_event import EventWriter
-from wbd.revisions.diff_feed import DiffFeed, Failure, Progress, Reconcile, WaitingHead, WaitingRevision
-from wbd.revisions.diff_pool import ManyProcesses, OneProcess, Planner
-from wbd.revisions.rdf_context import mapping_context
-from wbd.revisions.store import SHARDS
+from wbd.mapping.config import mapping_context
+from wbd.mapping.context import FLAVOURS, MappingContext
+from wbd.revisions.revision import SHARDS
 from wbd.runtime import logs
 from wbd.runtime.clock import SystemClock
 from wbd.runtime.leases import SlotLeases
 from wbd.runtime.memory import collect_seldom
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
-from wbd.settings import Settings
+from wbd.settings.settings import Settings
 
 _BATCH = 400
 _SWEEP_PAGE = 5000

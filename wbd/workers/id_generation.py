@@ -16,19 +16,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from wbd.engines.mysql import Database
+from wbd.entity.ids import EntityType
 from wbd.errors import DependencyUnavailable, SegmentUnusable, WbdError
-from wbd.ids.entity_id import EntityType
+from wbd.id_server.server import IdServer, ServerLimits
+from wbd.id_server.socket_file import SocketFile
 from wbd.ids.id_range import IdRange, parse_reserved
 from wbd.ids.ranges import RangeTable
 from wbd.ids.refill import Refiller, SizeBounds
 from wbd.ids.ring import Ring
 from wbd.ids.segment_file import SegmentFile
-from wbd.ids.server import IdServer, ServerLimits
-from wbd.ids.socket_file import SocketFile
 from wbd.runtime.clock import SystemClock, iso
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
-from wbd.settings import Settings
+from wbd.settings.settings import Settings
 
 # The documents' polling interval; a lane that runs low wakes the worker at once.
 _POLL_S = 1.0

@@ -17,7 +17,7 @@ from wbd.engines.mysql import Database
 from wbd.runtime.process import run_worker
 from wbd.runtime.schedule import ScheduledWorker
 from wbd.runtime.worker import Run
-from wbd.settings import Settings
+from wbd.settings.settings import Settings
 
 # The documents' definition of an active user.
 ACTIVE_WITHIN = timedelta(days=30)

@@ -1,0 +1,258 @@
+"""Statements that both sides of a property group have alike: never mapped, and what they share with others stays."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import wbd.diff.entities
+from tests.build.entities import DATATYPES, KILOMETRE, METRE, datavalue
+from wbd.diff.entities import diff_entities, diff_lines
+from wbd.diff.groups import Group, compare_groups
+from wbd.diff.snapshots import diff_snapshots
+from wbd.mapping.context import FULL, TRUTHY, UPDATER, MappingContext
+from wbd.mapping.entity import map_entity
+from wbd.mapping.statements import StatementMapper
+from wbd.rdf.graph_diff import RdfDiff
+
+CONTEXT = MappingContext(
+    formatter_uris={"P7": "http://ids.test/$1"}, units={METRE: ("1", METRE), KILOMETRE: ("1000", METRE)}
+)
+FLAVOURS = (FULL, TRUTHY, UPDATER)
+
+TIME = {"timezone": 0, "before": 0, "after": 0, "precision": 9, "calendarmodel": "http://c.test/"}
+# Of each property some that share a node or a triple, and some that do not.
+VALUES: dict[str, list[dict[str, Any]]] = {
+    "P3": [
+        datavalue("time", {"time": time, **TIME})
+        for time in ("+2013-00-00T00:00:00Z", "+00000002013-00-00T00:00:00Z", "+2014-00-00T00:00:00Z")
+    ],
+    "P4": [
+        datavalue("quantity", {"amount": amount, "unit": unit})
+        for amount, unit in (("+1", KILOMETRE), ("+1000", METRE), ("+1", "1"))
+    ],
+    "P7": [datavalue("string", text) for text in ("x", "y", "x ")],
+}
+
+
+def snak(prop: str, value: dict[str, Any] | str) -> dict[str, Any]:
+    found: dict[str, Any] = {"snaktype": "value", "property": prop, "datatype": DATATYPES[prop.upper()]}
+    return found | ({"snaktype": value} if isinstance(value, str) else {"datavalue": value})
+
+
+def statement(guid: str, main: dict[str, Any], rank: str = "normal", **more: Any) -> dict[str, Any]:
+    return {"id": guid, "rank": rank, "mainsnak": main, **more}
+
+
+def item(**claims: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "item", "id": "Q1", "claims": claims, "lastrevid": 1}
+
+
+def check(old: dict[str, Any], new: dict[str, Any]) -> RdfDiff:
+    """Compare with whole mappings, both ways, in every flavour, from objects and from bytes; return it in full."""
+    for flavour in reversed(FLAVOURS):
+        context = dataclasses.replace(CONTEXT, flavour=flavour)
+        for before, after in ((old, new), (new, old)):
+            lines = (map_entity(before, context), map_entity(after, context))
+            found = diff_entities(before, after, context)
+            assert found == diff_lines(*lines, context.vocabulary)
+            assert diff_snapshots(orjson.dumps(before), orjson.dumps(after), context) == found
+    return diff_entities(old, new, CONTEXT)
+
+
+def snaks(prop: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.sampled_from([*VALUES[prop], "novalue", "somevalue"]).map(lambda value: snak(prop, value))
+
+
+any_snaks = st.sampled_from(sorted(VALUES)).flatmap(snaks)
+references = any_snaks.map(lambda found: {"snaks": {found["property"]: [found]}})
+
+
+@st.composite
+def statements(draw: st.DrawFn, prop: str) -> dict[str, Any]:
+    # The first three may come in other properties too; two of them name one node.
+    guid = draw(st.sampled_from(["Q1$same", "Q1$one", "Q1-one", *(f"Q1${prop}-{number}" for number in range(4))]))
+    rank = draw(st.sampled_from(["normal", "normal", "normal", "preferred", "deprecated"]))
+    found = statement(guid, draw(snaks(prop)), rank)
+    if draw(st.booleans()):
+        qualifier = draw(any_snaks)
+        found["qualifiers"] = {qualifier["property"]: [qualifier]}
+    found["references"] = draw(st.lists(references, max_size=1))
+    return found
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two sides of groups whose statements mostly stay, in part or whole, may come twice, and share all they can."""
+    sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for prop in draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, min_size=1, max_size=2)):
+        kept = draw(st.lists(statements(prop), max_size=4))
+        for side in sides:
+            side[prop] = draw(st.permutations([*kept, *draw(st.lists(statements(prop), max_size=1))]))
+            if side[prop] and draw(st.booleans()):
+                place = draw(st.integers(0, len(side[prop]) - 1))
+                parts = draw(st.lists(st.sampled_from(["rank", "mainsnak", "qualifiers", "references"]), unique=True))
+                side[prop][place] = with_parts_of(side[prop][place], draw(statements(prop)), parts)
+    return item(**sides[0]), item(**sides[1])
+
+
+def with_parts_of(one: dict[str, Any], other: dict[str, Any], parts: list[str]) -> dict[str, Any]:
+    kept = {name: part for name, part in one.items() if name not in parts}
+    return kept | {name: other[name] for name in parts if name in other}
+
+
+@settings(deadline=None, max_examples=150)
+@given(edits())
+def test_the_diff_of_groups_is_that_of_whole_mappings(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    check(*sides)
+
+
+ONE, SAME, OTHER = (snak("P4", value) for value in VALUES["P4"])
+
+
+@pytest.mark.parametrize("prop", sorted(VALUES))
+def test_a_truthy_value_that_another_statement_has_too_stays(prop: str) -> None:
+    kept, gone = (statement(f"Q1${guid}", snak(prop, VALUES[prop][0])) for guid in "ab")
+    found = check(item(**{prop: [kept, gone]}), item(**{prop: [kept]}))
+    assert found.removed and not any("/prop/direct" in line for line in found.removed)
+    deprecated = kept | {"rank": "deprecated"}
+    found = check(item(**{prop: [deprecated, gone]}), item(**{prop: [deprecated]}))
+    assert any("/prop/direct/" in line for line in found.removed)
+
+
+def test_an_identifier_s_iri_that_another_statement_has_too_stays() -> None:
+    """Where only snaks tell the datatype, two of a property can have one text, and one of them an IRI besides."""
+    kept, before = statement("Q1$a", snak("P7", VALUES["P7"][0])), statement("Q1$b", snak("P7", VALUES["P7"][0]))
+    after = statement("Q1$b", snak("P7", VALUES["P7"][0]) | {"datatype": "string"})
+    found = check(item(P7=[kept, before]), item(P7=[kept, after]))
+    assert found.removed and not any("/prop/direct" in line for line in found.removed)
+
+
+def test_that_a_property_has_no_value_stays_while_a_statement_says_so() -> None:
+    kept, gone = (statement(f"Q1${guid}", snak("P7", "novalue")) for guid in "ab")
+    found = check(item(P7=[kept, gone]), item(P7=[kept]))
+    assert not any(
+        line.startswith("<http://www.wikidata.org/entity/Q1>") and "novalue" in line for line in found.removed
+    )
+
+
+def test_a_value_node_that_is_the_normalized_one_of_another_statement_stays() -> None:
+    kept, gone = statement("Q1$a", ONE), statement("Q1$b", SAME)
+    found = check(item(P4=[kept, gone]), item(P4=[kept]))
+    assert any("/prop/direct/" in line for line in found.removed)
+    assert not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
+
+
+def test_a_reference_that_another_statement_of_the_group_has_too_stays() -> None:
+    references = [{"snaks": {"P3": [snak("P3", VALUES["P3"][0])]}}]
+    kept, gone = statement("Q1$a", ONE, references=references), statement("Q1$b", OTHER, references=references)
+    found = check(item(P4=[kept, gone]), item(P4=[kept]))
+    assert not any(line.startswith("<http://www.wikidata.org/reference/") for line in found.removed)
+    assert found.unlinked_shared and all("/value/" in line for line in found.unlinked_shared)
+
+
+def test_a_preferred_statement_takes_the_rank_of_the_others() -> None:
+    first, second = statement("Q1$a", ONE), statement("Q1$b", OTHER)
+    found = check(item(P4=[first]), item(P4=[first, second | {"rank": "preferred"}]))
+    assert sum("BestRank" in line for line in found.added) == sum("BestRank" in line for line in found.removed) == 1
+
+
+def test_statements_in_another_order_are_no_change() -> None:
+    some = [statement(f"Q1${number}", ONE) for number in range(5)]
+    assert not check(item(P4=some), item(P4=some[::-1]))
+
+
+def test_statements_of_one_node_are_compared_all() -> None:
+    first, second = statement("Q1$a", ONE), statement("Q1-a", OTHER)
+    again = first | {"rank": "deprecated"}
+    for before, after in (([first, second], [first]), ([first, again], [first]), ([first, first], [first])):
+        (group,) = compare_groups([(before, after)])
+        assert group == Group(before, after, [], [], [], "normal", "normal")
+        check(item(P4=before), item(P4=after))
+
+
+def test_one_statement_in_two_properties_that_change_is_compared_in_both() -> None:
+    kept, gone = statement("Q1$a", ONE), statement("Q1$a", snak("P7", VALUES["P7"][0]))
+    more = (statement("Q1$b", OTHER), statement("Q1$c", snak("P7", VALUES["P7"][1])))
+    check(item(P4=[kept, more[0]], P7=[gone, more[1]]), item(P4=[kept], P7=[]))
+    check(item(P4=[kept, more[0]], P7=[more[1]]), item(P4=[kept], P7=[gone]))
+
+
+@pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many statements of a property were mapped, but for details, on either side; whole entities cannot be."""
+    numbers: list[int] = []
+
+    class Counting(StatementMapper):
+        def group(self, subject: str, statements: Any, best: str) -> None:
+            numbers.append(len(statements))
+            super().group(subject, statements, best)
+
+    monkeypatch.setattr("wbd.mapping.entity.StatementMapper", Counting)
+    monkeypatch.setattr(wbd.diff.entities, "map_entity", None)
+    return numbers
+
+
+def test_only_statements_that_differ_are_mapped(mapped: list[int]) -> None:
+    many = [statement(f"Q1${number}", OTHER) for number in range(3000)]
+    edited = [*many[:-1], many[-1] | {"mainsnak": ONE}]
+    assert diff_entities(item(P4=many), item(P4=edited), CONTEXT)
+    assert mapped == [1, 1]
+
+
+@pytest.mark.parametrize("part", ["qualifiers", "references"])
+def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, mapped: list[int]) -> None:
+    details = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
+    more = {"qualifiers": {"P4": [SAME, OTHER]}, "references": [{"snaks": {"P7": [snak("P7", "novalue")]}}]}
+    old = statement("Q1$a", ONE, **details)
+    new = old | {part: more[part]}
+    (group,) = compare_groups([([old], [new])])
+    assert (group.before, group.after) == ([], [])
+    assert (group.details_before, group.details_after) == (
+        [{"id": "Q1$a", part: details[part]}],
+        [{"id": "Q1$a", part: more[part]}],
+    )
+    assert group.alike == [{name: value for name, value in old.items() if name != part}]
+    assert diff_entities(item(P4=[old]), item(P4=[new]), CONTEXT)
+    assert mapped == [0, 0]
+    check(item(P4=[old]), item(P4=[new]))
+
+
+def test_of_a_statement_whose_rank_changes_the_details_are_alike() -> None:
+    details = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
+    old = statement("Q1$a", ONE, **details)
+    (group,) = compare_groups([([old], [old | {"rank": "deprecated"}])])
+    assert (group.before, group.details_before) == ([statement("Q1$a", ONE)], [])
+    assert (group.after, group.details_after) == ([statement("Q1$a", ONE, "deprecated")], [])
+    assert group.alike == [{"id": "Q1$a", **details}]
+    check(item(P4=[old]), item(P4=[old | {"rank": "deprecated"}]))
+
+
+@pytest.mark.parametrize("rank", ["normal", "deprecated"])
+def test_a_value_that_another_part_of_the_statement_has_too_stays(rank: str) -> None:
+    old = statement("Q1$a", ONE, references=[{"snaks": {"P4": [ONE]}}])
+    new = old | {"qualifiers": {"P4": [ONE]}, "references": [], "rank": rank}
+    found = check(item(P4=[old]), item(P4=[new]))
+    assert found.added and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.added)
+    assert found.removed and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
+
+
+@pytest.mark.parametrize("main", ["novalue", VALUES["P4"][0]])
+def test_that_a_property_has_no_value_is_one_triple_of_value_and_qualifier(main: Any) -> None:
+    old = statement("Q1$a", snak("P4", "novalue"), qualifiers={"P4": [snak("P4", "novalue")]})
+    changed: dict[str, Any] = {"qualifiers": {}} if main == "novalue" else {}
+    found = check(item(P4=[old]), item(P4=[old | {"mainsnak": snak("P4", main)} | changed]))
+    assert not any("/statement/" in line and "novalue" in line for line in (*found.added, *found.removed))
+
+
+def test_a_detail_that_goes_to_another_statement_of_one_node_stays() -> None:
+    references = [{"snaks": {"P4": [ONE]}}]
+    first, second = statement("Q1$a", ONE, references=references), statement("Q1-a", OTHER)
+    edited = [first | {"qualifiers": {"P4": [ONE]}}, second | {"references": references}]
+    found = check(item(P4=[first, second]), item(P4=edited))
+    assert [line for line in found.added if "wasDerivedFrom" in line] == []

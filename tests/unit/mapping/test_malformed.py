@@ -1,0 +1,205 @@
+"""Bad input: whatever stands in an entity, it maps to sound triples or is a BadEntity with its place."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyoxigraph
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.build.entities import KILOMETRE, METRE, items, languages, statements, texts
+from wbd.diff.entities import diff_entities, diff_lines
+from wbd.errors import BadEntity
+from wbd.mapping.context import UPDATER
+from wbd.mapping.entity import MappingContext, map_entity
+
+Path = tuple[str | int, ...]
+
+_IRI = r"<[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\]*>"
+_TEXT = r'"(?:[^\x00-\x1f"\\\x7f\ud800-\udfff]|\\["\\bfnrt]|\\u[0-9A-F]{4})*"'
+_LITERAL = rf"{_TEXT}(?:\^\^{_IRI}|@[a-zA-Z]+(?:-[a-zA-Z0-9]+)*)?"
+LINE: Final = re.compile(rf"(?:{_IRI}|_:[0-9a-f]{{32}}) {_IRI} (?:{_IRI}|_:[0-9a-f]{{32}}|{_LITERAL}) [.]")
+"""A triple with absolute IRIs, after the grammar of N-Triples."""
+
+_DELETED: Final = object()
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+JUNK: Final[list[Any]] = [
+    *(None, True, False, 0, -1, 1, 3, 10**30, -(10**400), 1.5, float("nan"), float("inf"), -1e308, 1e-320),
+    *("", "x", "Q1", "q7", " Q1\n", "P1", "Q1> <x", "_:x", "//x", "$1", "%", "\ud800", "a\udfffb"),
+    *('http://a b/"<>\x00\x7f\x85\u2028', "\x00\x1f", "en\ud800", "en_us", "-en", "en-", "a" * 300),
+    *("+00000002013-00-00T00:00:00Z", "+99999999999999999-01-01T00:00:00Z", "-9999999999999999-12-31T23:59:61Z"),
+    *("+0000-00-00T00:00:00Z", "+2013-02-31T00:00:00Z", "1e5", f"+{'9' * 200}", "9" * 126, "-0", "+\u0661"),
+    *("value", "somevalue", "novalue", "string", "time", "quantity", "globecoordinate", "monolingualtext"),
+    *("wikibase-entityid", "external-id", "url", "math", "commonsMedia", "item", "property", "lexeme", "preferred"),
+    *([], {}, [[]], [{}], [None], ["Q1", 3], {"a": 1}, {"en": None}, {"id": "Q1"}, {"P1": [{}]}, nested(2000)),
+]
+
+
+def texts_of(draw: st.DrawFn) -> Any:
+    found = {code: {"language": code, "value": draw(texts)} for code in draw(st.sets(languages, max_size=2))}
+    return found or draw(st.sampled_from([{}, []]))
+
+
+def claims_of(draw: st.DrawFn) -> Any:
+    names = draw(st.lists(st.sampled_from(["P1", "P3", "P7"]), unique=True, max_size=2))
+    return {name: [draw(statements(name, 0))] for name in names} or draw(st.sampled_from([{}, []]))
+
+
+@st.composite
+def entities(draw: st.DrawFn) -> dict[str, Any]:
+    """Sound entities of every type, and redirects."""
+    kind = draw(st.sampled_from(["item", "item", "property", "lexeme", "mediainfo", "redirect"]))
+    if kind == "item":
+        return draw(items())
+    if kind == "redirect":
+        return {"entity": "Q1", "redirect": "Q2"}
+    entity: dict[str, Any] = {"type": kind, "id": {"property": "P1", "lexeme": "L1", "mediainfo": "M1"}[kind]}
+    entity["statements" if kind == "mediainfo" else "claims"] = claims_of(draw)
+    if kind == "lexeme":
+        forms = [{"id": "L1-F1", "representations": texts_of(draw), "grammaticalFeatures": ["Q1"]}]
+        entity.update(lemmas=texts_of(draw), language="Q1", lexicalCategory="Q2")
+        entity["forms"] = [{**form, "claims": claims_of(draw)} for form in forms]
+        entity["senses"] = [{"id": "L1-S1", "glosses": texts_of(draw), "claims": claims_of(draw)}]
+    else:
+        entity["labels"] = texts_of(draw)
+    if kind == "property":
+        entity["datatype"] = draw(st.sampled_from(["quantity", "external-id", "wikibase-item"]))
+    return entity
+
+
+def nodes(value: Any, path: Path = ()) -> Iterator[Path]:
+    if path:
+        yield path
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield from nodes(member, (*path, key))
+
+
+def changed(entity: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    result = copy.deepcopy(entity)
+    holder: Any = result
+    for step in path[:-1]:
+        holder = holder[step]
+    if value is _DELETED:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = value
+    return result
+
+
+def check(lines: list[str]) -> None:
+    for line in lines:
+        assert LINE.fullmatch(line), line
+    # Lenient as to language tags: some of MediaWiki's codes are none.
+    parsed = pyoxigraph.parse("\n".join(lines).encode(), format=pyoxigraph.RdfFormat.N_TRIPLES, lenient=True)
+    assert len(list(parsed)) == len(lines)
+
+
+CONTEXTS = [
+    MappingContext(formatter_uris={"P7": "http://ids.test/$1"}, units={METRE: ("1", METRE), KILOMETRE: ("0.3", METRE)}),
+    MappingContext(flavour=UPDATER),
+]
+
+
+def mapped(entity: Any, context: MappingContext) -> list[str] | None:
+    try:
+        lines = map_entity(entity, context)
+    except BadEntity as error:
+        assert error.place
+        return None
+    check(lines)
+    return lines
+
+
+@settings(deadline=None, max_examples=150)
+@given(entities(), st.data())
+def test_an_entity_with_one_part_replaced_maps_soundly_or_is_a_bad_entity(
+    entity: dict[str, Any], data: st.DataObject
+) -> None:
+    path = data.draw(st.sampled_from(list(nodes(entity))))
+    broken = changed(entity, path, data.draw(st.sampled_from([_DELETED, *JUNK])))
+    context = data.draw(st.sampled_from(CONTEXTS))
+    sound, lines = mapped(entity, context), mapped(broken, context)
+    assert sound is not None
+    for old, new in ((entity, broken), (broken, entity)):
+        try:
+            found = diff_entities(old, new, context)
+        except BadEntity as error:
+            assert error.place and lines is None
+            continue
+        check(found.added)
+        check(found.removed)
+        if lines is not None:
+            sides = (sound, lines) if new is broken else (lines, sound)
+            assert found == diff_lines(*sides, context.vocabulary)
+
+
+@pytest.mark.parametrize("whole", [None, 5, "redirect", [], [{}], {}, True], ids=repr)
+def test_what_is_no_entity_at_all_is_a_bad_entity(whole: Any) -> None:
+    with pytest.raises(BadEntity):
+        map_entity(whole, CONTEXTS[0])
+
+
+def quantity(**parts: Any) -> dict[str, Any]:
+    value = {"amount": "+1", "unit": "1", **parts}
+    main = {"snaktype": "value", "property": "P4", "datavalue": {"type": "quantity", "value": value}}
+    return {"type": "item", "id": "Q1", "claims": {"P4": [{"id": "Q1$a", "rank": "normal", "mainsnak": main}]}}
+
+
+@pytest.mark.parametrize("amount", [10**400, -(10**400), float("inf"), float("nan"), "1e5", "9" * 200, "\u0661"])
+def test_an_amount_out_of_range_leaves_its_statement_without_a_value(amount: Any) -> None:
+    lines = mapped(quantity(amount=amount), CONTEXTS[0])
+    assert lines and any("/prop/P4> " in line for line in lines) and not any("/prop/statement/P4>" in x for x in lines)
+
+
+def test_a_unit_without_a_scheme_is_a_literal() -> None:
+    lines = mapped(quantity(unit='a "unit'), CONTEXTS[0])
+    assert lines and any(line.endswith('ontology#quantityUnit> "a \\"unit" .') for line in lines)
+
+
+@pytest.mark.parametrize("datatype", ["external-id", "url", "commonsMedia", "math", "no-such-datatype"])
+def test_a_value_of_another_type_than_its_datatype_keeps_its_form(datatype: str) -> None:
+    entity = quantity()
+    entity["claims"]["P4"][0]["mainsnak"]["datatype"] = datatype
+    lines = mapped(entity, CONTEXTS[0])
+    assert lines and any("/prop/statement/value/P4>" in line for line in lines)
+
+
+def test_nesting_that_no_recursion_can_follow_is_a_fault_with_its_place() -> None:
+    value = {"snaktype": "value", "property": "P4", "datavalue": {"type": "future", "value": nested(3000)}}
+    reference = {"snaks": {"P4": [value]}}
+    entity = quantity()
+    entity["claims"]["P4"][0]["references"] = [reference]
+    with pytest.raises(BadEntity) as caught:
+        map_entity(entity, CONTEXTS[0])
+    assert caught.value.place.startswith("claims.P4[0].references[0].snaks.P4[0].datavalue.value[0]")
+    assert "nested over" in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["labels", "descriptions", "aliases", "sitelinks", "claims", "statements", "lemmas"])
+@pytest.mark.parametrize("kind", ["item", "property", "lexeme", "mediainfo"])
+def test_every_map_may_be_an_empty_php_array(kind: str, name: str) -> None:
+    entity = {"type": kind, "id": "Q1", "datatype": "string", "language": "Q1", "lexicalCategory": "Q1"}
+    assert mapped({**entity, name: []}, CONTEXTS[0]) == mapped({**entity, name: {}}, CONTEXTS[0])
+
+
+@pytest.mark.parametrize("hash_name", [5, True, ["x"], {"a": 1}, 1.5], ids=repr)
+def test_a_hash_of_another_type_is_a_bad_entity(hash_name: Any) -> None:
+    entity = quantity()
+    entity["claims"]["P4"][0]["references"] = [{"hash": hash_name, "snaks": []}]
+    with pytest.raises(BadEntity) as caught:
+        map_entity(entity, CONTEXTS[0])
+    assert caught.value.place == "claims.P4[0].references[0].hash"

@@ -1,0 +1,407 @@
+"""Data values to RDF objects: a simple term, and for some types a value node with the details.
+
+A builder takes the ``value`` of a datavalue and returns a term, a Deep value, or None where Wikibase
+itself refuses the value (a month 13, bounds the wrong way round) and so writes no triple for it. Wrong
+JSON types raise TypeError, ValueError or KeyError; the caller makes BadEntity with their place of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from wbd.mapping import hashes
+from wbd.mapping.times import PRECISION_SECOND, normalize_timestamp, xsd_datetime
+from wbd.mapping.units import UnitConversion, convert
+from wbd.mapping.vocabulary import COMMONS_DATA, COMMONS_FILE, EARTH, UNIT_ONE, Vocabulary
+from wbd.rdf.prefixes import GEO, RDF, WIKIBASE, XSD
+from wbd.rdf.terms import (
+    PHP_SPACE,
+    iri,
+    is_absolute,
+    language_suffix,
+    literal,
+    raw_quote,
+    wiki_quote,
+)
+
+
+class Deep:
+    """
+    A value with more than its simple term.
+
+    Attributes:
+        simple: object of wdt:, ps:, pq:, pr:.
+        node: object of psv:, pqv:, prv:, or None.
+        lines: the triples of the value nodes, this one's and its normalized one's.
+        normalized: object of psn:, pqn:, prn:, or None.
+        direct: object of wdtn:, or None.
+    """
+
+    __slots__ = ("direct", "lines", "node", "normalized", "simple")
+
+    def __init__(
+        self,
+        simple: str,
+        node: str | None = None,
+        lines: tuple[str, ...] = (),
+        normalized: str | None = None,
+        direct: str | None = None,
+    ) -> None:
+        self.simple = simple
+        self.node = node
+        self.lines = lines
+        self.normalized = normalized
+        self.direct = direct
+
+
+Term = str | Deep
+Builder = Callable[[Any], Term | None]
+_TYPE: Final = f"<{RDF}type>"
+_XSD_DECIMAL: Final = f"^^<{XSD}decimal>"
+_XSD_DOUBLE: Final = f"^^<{XSD}double>"
+_XSD_INTEGER: Final = f"^^<{XSD}integer>"
+_XSD_DATETIME: Final = f"^^<{XSD}dateTime>"
+_WKT: Final = f"^^<{GEO}wktLiteral>"
+
+_AMOUNT: Final = re.compile(r"[-+](?:[1-9][0-9]*|[0-9])(?:\.[0-9]+)?")
+_ZERO: Final = re.compile(r"[-+]0+(?:\.0+)?")
+# Wikibase's limit on the digits of a decimal, sign and point included.
+_AMOUNT_CHARACTERS_MAX: Final = 127
+
+_ENTITY_ID: Final = re.compile(r"(?:[A-Za-z][\w-]*:)*:?[A-Za-z][1-9][0-9]*(?:-[A-Za-z][1-9][0-9]*)?", re.ASCII)
+_SCHEMA_ID: Final = re.compile(r"E[1-9][0-9]*", re.ASCII)
+_LETTERS: Final[dict[str, str]] = {"item": "Q", "property": "P", "lexeme": "L", "mediainfo": "M"}
+
+# Bound on remembered times: some 10 MB.
+_TIMES_KEPT: Final = 10_000
+
+# Precision that stands in for an unknown one: an arc second, from Wikibase.
+_AUTO_PRECISION: Final = 1 / 3600
+_DEGREES_MAX: Final = 360
+
+
+def check_id(entity_id: str) -> str:
+    """Return an entity id with its letters in upper case; ValueError for what is none."""
+    if not _ENTITY_ID.fullmatch(entity_id):
+        raise ValueError(f"{entity_id!r} is no entity id")
+    head, colon, local = entity_id.rpartition(":")
+    return f"{head}{colon}{local.upper()}"
+
+
+def entity_id_of(value: Mapping[str, Any]) -> str:
+    """Return the id in a wikibase-entityid value; old revisions have only type and number."""
+    if "id" in value:
+        return check_id(value["id"])
+    entity_type = value["entity-type"]
+    number = value["numeric-id"]
+    if type(number) is str:
+        number = int(number)
+    if entity_type not in _LETTERS or type(number) is not int or number < 1:
+        raise ValueError(f"no id, and none follows from {entity_type!r} and {number!r}")
+    return f"{_LETTERS[entity_type]}{number}"
+
+
+def _integer(value: Any) -> int:
+    # The message does not show the value: it can be of any size. faults.py looks it up.
+    if type(value) is not int:
+        raise TypeError("not an integer")
+    return value
+
+
+def _number(value: Any) -> float:
+    if type(value) is not float and type(value) is not int:
+        raise TypeError("not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _string(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("not a string")
+    return value
+
+
+def _iri_or_literal(text: str) -> str:
+    """Return an IRI; without a scheme it cannot be one, and stays as it is in a literal."""
+    address = text.strip(PHP_SPACE)
+    return iri(address) if is_absolute(address) else literal(address)
+
+
+def decimal(value: Any) -> str | None:
+    """
+    Return an amount in Wikibase's form: a sign always, no minus on zero.
+
+    Returns:
+        None for what is no decimal or too long; Wikibase refuses such values.
+    """
+    if value is None:
+        return None
+    if type(value) is int or type(value) is float:
+        number = _number(value)
+        if not math.isfinite(number):
+            return None
+        # Seventeen significant digits, which is what Wikibase takes of a number.
+        value = f"{Decimal(f'{number:+.16e}').normalize():+f}"
+    amount = _string(value).strip(PHP_SPACE)
+    if amount and amount[0] not in "+-":
+        amount = f"+{amount}"
+    if len(amount) > _AMOUNT_CHARACTERS_MAX or not _AMOUNT.fullmatch(amount):
+        return None
+    return f"+{amount[1:]}" if amount[0] == "-" and _ZERO.fullmatch(amount) else amount
+
+
+def _order(amount: str) -> tuple[int, int]:
+    """Return a key that sorts amounts: their value as an integer over a common power of ten."""
+    whole, _, fraction = amount.partition(".")
+    return int(whole + fraction.ljust(_AMOUNT_CHARACTERS_MAX, "0")), 0
+
+
+class ValueBuilders:
+    """
+    The builders of one vocabulary.
+
+    Args:
+        units: unit IRI -> conversion to its standard unit; a unit that converts to itself has factor "1".
+        formula: TeX -> MathML. Without one, formulas are plain literals of their TeX.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        units: Mapping[str, UnitConversion],
+        formula: Callable[[str], str] | None,
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._units = units
+        self._formula = formula
+        self._times: dict[tuple[str, int, int, int, int, str], Deep | Literal[False]] = {}
+        self._wd = f"<{vocabulary.namespaces.wd}"
+        self._wdv = f"<{vocabulary.namespaces.wdv}"
+        self.by_datatype: dict[str, Builder] = {
+            "commonsMedia": self.commons_media,
+            "geo-shape": self.commons_data,
+            "tabular-data": self.commons_data,
+            "url": self.url,
+            "math": self.math,
+            "entity-schema": self.entity_schema,
+        }
+        """Builders that the property's datatype asks for; they win."""
+        self.by_type: dict[str, Builder] = {
+            "string": literal,
+            "wikibase-entityid": self.entity,
+            "monolingualtext": self.monolingual_text,
+            "time": self.time,
+            "quantity": self.quantity,
+            "globecoordinate": self.coordinate,
+        }
+        """Builders by the type of the data value, for all other datatypes."""
+
+    def commons_media(self, value: str) -> str:
+        """Return the IRI that serves a file of Wikimedia Commons."""
+        return f"<{COMMONS_FILE}{raw_quote(_string(value))}>"
+
+    def commons_data(self, value: str) -> str:
+        """Return the IRI of a data page of Wikimedia Commons."""
+        return f"<{COMMONS_DATA}{wiki_quote(_string(value))}>"
+
+    def url(self, value: str) -> str:
+        """Return a URL as an IRI; as a literal when it has no scheme."""
+        return _iri_or_literal(_string(value))
+
+    def math(self, value: str) -> str:
+        """Return a formula: MathML where it can be rendered, else its TeX."""
+        if self._formula is None:
+            return literal(_string(value))
+        return f"{literal(self._formula(_string(value)))}^^<http://www.w3.org/1998/Math/MathML>"
+
+    def entity_schema(self, value: str) -> str:
+        """Return the IRI of an entity schema that is named by a string, as first snaks of this datatype had it."""
+        name = _string(value).strip(PHP_SPACE)
+        return f"{self._wd}{name}>" if _SCHEMA_ID.fullmatch(name) else literal(value)
+
+    def external_id(self, value: str, pattern: str | None) -> Term:
+        """Return an identifier, with its IRI when the property has a *pattern* with ``$1``."""
+        identifier = _string(value).strip(PHP_SPACE)
+        if pattern is None:
+            return literal(identifier)
+        link = iri(pattern.replace("$1", wiki_quote(identifier)))
+        return Deep(literal(identifier), normalized=link, direct=link)
+
+    def entity(self, value: Mapping[str, Any]) -> str:
+        """Return the IRI of an entity."""
+        entity_id = entity_id_of(value)
+        if ":" in entity_id:
+            return f"<{self._vocabulary.entity_iri(entity_id)}>"
+        return f"{self._wd}{entity_id}>"
+
+    def monolingual_text(self, value: Mapping[str, Any]) -> str:
+        """Return a text with its language."""
+        return f"{literal(_string(value['text']))}{language_suffix(value['language'])}"
+
+    def time(self, value: Mapping[str, Any]) -> Deep | None:
+        """Return a point in time with precision, timezone and calendar."""
+        timezone = _integer(value["timezone"])
+        before = _integer(value["before"])
+        after = _integer(value["after"])
+        precision = _integer(value["precision"])
+        calendar = _string(value["calendarmodel"])
+        # References repeat the day on which they were looked up; most times come again.
+        key = (_string(value["time"]), timezone, before, after, precision, calendar)
+        known = self._times.get(key)
+        if known is None:
+            if len(self._times) >= _TIMES_KEPT:
+                self._times.clear()
+            known = self._times[key] = self._time(*key)
+        return known or None
+
+    def _time(
+        self, time: str, timezone: int, before: int, after: int, precision: int, calendar: str
+    ) -> Deep | Literal[False]:
+        timestamp = normalize_timestamp(time)
+        if (
+            timestamp is None
+            or not 0 <= precision <= PRECISION_SECOND
+            or not -12 * 3600 <= timezone <= 14 * 3600
+            or before < 0
+            or after < 0
+            or not calendar
+        ):
+            return False
+        stamp = xsd_datetime(timestamp, precision, calendar)
+        simple = f'"{timestamp}"' if stamp is None else f'"{stamp}"{_XSD_DATETIME}'
+        name = hashes.md5(hashes.time_serialization(timestamp, timezone, before, after, precision, calendar))
+        node = f"{self._wdv}{name}>"
+        return Deep(
+            simple,
+            node,
+            (
+                f"{node} {_TYPE} <{WIKIBASE}TimeValue> .",
+                f"{node} <{WIKIBASE}timeValue> {simple} .",
+                f'{node} <{WIKIBASE}timePrecision> "{precision}"{_XSD_INTEGER} .',
+                f'{node} <{WIKIBASE}timeTimezone> "{timezone}"{_XSD_INTEGER} .',
+                f"{node} <{WIKIBASE}timeCalendarModel> {_iri_or_literal(calendar)} .",
+            ),
+        )
+
+    def _quantity_node(self, amount: str, unit: str, upper: str | None, lower: str | None) -> tuple[str, list[str]]:
+        name = hashes.md5(hashes.quantity_serialization(amount, unit, upper, lower))
+        node = f"{self._wdv}{name}>"
+        measured = f"<{UNIT_ONE}>" if unit.strip(PHP_SPACE) == "1" else _iri_or_literal(unit)
+        lines = [
+            f"{node} {_TYPE} <{WIKIBASE}QuantityValue> .",
+            f'{node} <{WIKIBASE}quantityAmount> "{amount}"{_XSD_DECIMAL} .',
+            f"{node} <{WIKIBASE}quantityUnit> {measured} .",
+        ]
+        if upper is not None and lower is not None:
+            lines.append(f'{node} <{WIKIBASE}quantityUpperBound> "{upper}"{_XSD_DECIMAL} .')
+            lines.append(f'{node} <{WIKIBASE}quantityLowerBound> "{lower}"{_XSD_DECIMAL} .')
+        return node, lines
+
+    def quantity(self, value: Mapping[str, Any]) -> Deep | None:
+        """Return an amount with unit, bounds, and the same in standard units where they are known."""
+        amount = decimal(value["amount"])
+        unit = _string(value["unit"])
+        upper_value, lower_value = value.get("upperBound"), value.get("lowerBound")
+        upper = lower = None
+        if upper_value is not None or lower_value is not None:
+            upper, lower = decimal(upper_value), decimal(lower_value)
+            if upper is None or lower is None or amount is None:
+                return None
+            if not _order(lower) <= _order(amount) <= _order(upper):
+                return None
+        if amount is None or not unit:
+            return None
+        simple = f'"{amount}"{_XSD_DECIMAL}'
+        node, lines = self._quantity_node(amount, unit, upper, lower)
+        conversion = self._units.get(unit)
+        if conversion is None:
+            return Deep(simple, node, tuple(lines))
+        factor, standard = conversion
+        if standard == unit:
+            lines.append(f"{node} <{WIKIBASE}quantityNormalized> {node} .")
+            return Deep(simple, node, tuple(lines), normalized=node)
+        converted = convert(amount, upper, lower, factor)
+        standard_node, standard_lines = self._quantity_node(converted[0], standard, *converted[1:])
+        lines += standard_lines
+        lines.append(f"{standard_node} <{WIKIBASE}quantityNormalized> {standard_node} .")
+        lines.append(f"{node} <{WIKIBASE}quantityNormalized> {standard_node} .")
+        return Deep(simple, node, tuple(lines), normalized=standard_node)
+
+    def coordinate(self, value: Mapping[str, Any]) -> Deep | None:
+        """Return a position with precision and globe."""
+        latitude = _number(value["latitude"])
+        longitude = _number(value["longitude"])
+        precision = value.get("precision")
+        if precision is not None:
+            precision = _number(precision)
+        globe = value.get("globe")
+        globe = EARTH if globe is None else _string(globe)
+        if not (
+            globe
+            and -_DEGREES_MAX <= latitude <= _DEGREES_MAX
+            and -_DEGREES_MAX <= longitude <= _DEGREES_MAX
+            and -_DEGREES_MAX <= (precision or 0) <= _DEGREES_MAX
+        ):
+            return None
+        north, east = hashes.php_float(latitude), hashes.php_float(longitude)
+        point = f"Point({east} {north})"
+        if globe != EARTH:
+            point = f"<{globe.replace('>', '%3E')}> {point}"
+        node = f"{self._wdv}{hashes.coordinate_hash(latitude, longitude, precision, globe)}>"
+        lines = [
+            f"{node} {_TYPE} <{WIKIBASE}GlobecoordinateValue> .",
+            f'{node} <{WIKIBASE}geoLatitude> "{north}"{_XSD_DOUBLE} .',
+            f'{node} <{WIKIBASE}geoLongitude> "{east}"{_XSD_DOUBLE} .',
+            f"{node} <{WIKIBASE}geoGlobe> {_iri_or_literal(globe)} .",
+        ]
+        if precision is None:
+            precision = _AUTO_PRECISION
+            lines.append(f"{node} {_TYPE} <{WIKIBASE}GeoAutoPrecision> .")
+        digits = hashes.php_float(precision)
+        lines.append(f'{node} <{WIKIBASE}geoPrecision> "{digits}"{_XSD_DOUBLE} .')
+        return Deep(f"{literal(point)}{_WKT}", node, tuple(lines))
+
+
+def serialize(datavalue: Mapping[str, Any]) -> str:
+    """Return the serialization of a data value that its snak's hash is taken over."""
+    kind, value = datavalue["type"], datavalue["value"]
+    if kind == "string":
+        return hashes.string_serialization(_string(value))
+    if kind == "monolingualtext":
+        return hashes.text_serialization(value["language"], value["text"])
+    if kind == "wikibase-entityid":
+        entity_id = entity_id_of(value)
+        entity_type = value.get("entity-type") or {"Q": "item", "P": "property"}.get(entity_id[0], "")
+        known = hashes.entity_serialization(entity_type, entity_id)
+        return known if known is not None else hashes.unknown_serialization(datavalue)
+    if kind == "time":
+        return hashes.time_serialization(
+            normalize_timestamp(value["time"]) or value["time"],
+            value["timezone"],
+            value["before"],
+            value["after"],
+            value["precision"],
+            value["calendarmodel"],
+        )
+    if kind == "quantity":
+        upper, lower = value.get("upperBound"), value.get("lowerBound")
+        return hashes.quantity_serialization(
+            decimal(value["amount"]) or str(value["amount"]),
+            value["unit"],
+            None if upper is None else decimal(upper) or str(upper),
+            None if lower is None else decimal(lower) or str(lower),
+        )
+    if kind == "globecoordinate":
+        return hashes.coordinate_serialization(
+            _number(value["latitude"]),
+            _number(value["longitude"]),
+            value.get("precision"),
+            value.get("globe") or EARTH,
+        )
+    return hashes.unknown_serialization(datavalue)
