@@ -5,30 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from tests.build.clock import SetClock
 from wbd.engines.mysql import Database
 from wbd.errors import LeaseLost
 from wbd.runtime.leases import SlotLeases
-
-
-class SetClock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.mono = 1000.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def mono_s(self) -> float:
-        return self.mono
-
-    def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        self.mono += timeout_s
-        return event.is_set()
 
 
 def leases(db: Database, owner: str, clock: SetClock, lease_s: float = 30.0, slots: int = 10) -> SlotLeases:
@@ -44,9 +28,9 @@ def test_two_processes_end_up_with_half_each_and_never_share_a_slot(db: Database
     a, b = leases(db, "a", clock), leases(db, "b", clock)
     a.renew()
     assert b.renew() == frozenset(), "all are taken, and still valid"
-    clock.mono += 10
+    clock.advance(10)
     assert len(a.renew()) == 5, "a gives up what is over its share"
-    clock.mono += 10
+    clock.advance(10)
     assert len(b.renew()) == 5
     assert not a.held & b.held
 
@@ -57,7 +41,7 @@ def test_slots_of_a_process_that_died_are_taken_when_its_lease_runs_out(db: Data
     dead.renew()
     deadline = time.monotonic() + 5
     while len(heir.renew()) < 10:
-        clock.mono += 10
+        clock.advance(10)
         assert time.monotonic() < deadline
     assert heir.held == frozenset(range(10))
 
@@ -66,9 +50,9 @@ def test_a_process_knows_by_itself_that_its_lease_ran_out_before_the_database_do
     clock = SetClock()
     a = leases(db, "a", clock, lease_s=30.0)
     a.renew()
-    clock.mono += 23.9
+    clock.advance(23.9)
     a.check()
-    clock.mono += 0.2
+    clock.advance(0.2)
     with pytest.raises(LeaseLost):
         a.check()
     assert a.held == frozenset()
@@ -90,7 +74,7 @@ def test_a_position_is_stored_with_each_renewal(db: Database) -> None:
     a = leases(db, "a", clock)
     a.renew()
     for minute in range(3):
-        clock.mono += 10
+        clock.advance(10)
         a.renew({0: datetime(2026, 1, 1) + timedelta(minutes=minute)})
     assert db.query("SELECT position FROM worker_leases WHERE slot = 's:0000'") == [(datetime(2026, 1, 1, 0, 2),)]
 
@@ -101,7 +85,7 @@ def test_processes_that_compete_never_own_the_same_slot(db: Database) -> None:
     owners = [leases(db, f"o{i}", clocks[i], slots=64) for i in range(8)]
 
     def renew(i: int) -> None:
-        clocks[i].mono += 10
+        clocks[i].advance(10)
         owners[i].renew()
 
     for _ in range(6):

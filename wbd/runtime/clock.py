@@ -9,13 +9,15 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time for people, monotonic time for durations, and a wait that an event ends early."""
+    """Wall time for people, monotonic time for durations, and two waits; an event ends the first of them early."""
 
     def now(self) -> datetime: ...
 
     def mono_s(self) -> float: ...
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool: ...
+
+    def sleep(self, seconds: float) -> None: ...
 
 
 class SystemClock:
@@ -26,12 +28,16 @@ class SystemClock:
         return datetime.now(UTC)
 
     def mono_s(self) -> float:
-        """Return seconds since some fixed moment; never goes back."""
+        """Return seconds since a fixed moment; they never go back."""
         return time.monotonic()
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Wait until *event* is set, True, or the timeout passed, False."""
+        """Wait for *event*; return True when it is set and False when *timeout_s* passed first."""
         return event.wait(timeout_s)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for *seconds*."""
+        time.sleep(seconds)
 
 
 def iso(moment: datetime) -> str:

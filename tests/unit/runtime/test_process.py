@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tests.build.clock import SetClock
 from wbd.errors import ConfigError, DatabaseError, DatabaseUnavailable, LeaseLost, PermanentError
 from wbd.runtime import logs
 from wbd.runtime.process import EXIT_BUG, EXIT_OK, DisabledWorker, WorkerProcess
@@ -19,24 +18,6 @@ from wbd.runtime.worker import Run
 # structlog's own default renders exceptions with every local, which takes seconds each.
 logs.configure("INFO", "structured")
 SPEC = WorkerSpec("entity_diff", "", drain_s=5)
-
-
-class SetClock:
-    """Time passes only by waiting, so a test that waits for hours ends at once."""
-
-    def __init__(self) -> None:
-        self.mono = 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.mono)
-
-    def mono_s(self) -> float:
-        return self.mono
-
-    def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        if not event.is_set():
-            self.mono += timeout_s
-        return event.is_set()
 
 
 class Scripted:
@@ -85,7 +66,7 @@ def test_steps_run_until_the_worker_is_asked_to_stop_and_stop_is_called() -> Non
     main, _, clock = process(worker)
     assert main.main() == EXIT_OK
     assert worker.stopped
-    assert clock.mono == pytest.approx(5.0), "a step's answer is how long to wait for the next"
+    assert clock.elapsed_s == pytest.approx(5.0), "a step's answer is how long to wait for the next"
 
 
 def test_a_server_that_is_away_is_retried_with_backoff_shown_in_health_and_forgotten_on_recovery() -> None:
@@ -103,7 +84,7 @@ def test_a_server_that_is_away_is_retried_with_backoff_shown_in_health_and_forgo
     assert during["trouble"]["failures"] == 4
     assert "not reachable" in during["trouble"]["message"]
     assert (after["status"], after["trouble"]) == ("running", None)
-    assert 0.1 + 0.2 + 0.4 + 0.8 <= clock.mono <= 0.2 + 0.4 + 0.8 + 1.6
+    assert 0.1 + 0.2 + 0.4 + 0.8 <= clock.elapsed_s <= 0.2 + 0.4 + 0.8 + 1.6
 
 
 def test_a_start_that_fails_is_tried_again_until_it_succeeds() -> None:
@@ -187,7 +168,7 @@ def test_a_worker_beats_while_it_waits() -> None:
     worker = Scripted(lambda _: 7.0, lambda _: 0.0)
     main, run, clock = process(worker)
     before = run.beat
-    run.beat = lambda: (beats.append(clock.mono), before())[1]  # type: ignore[method-assign,func-returns-value]
+    run.beat = lambda: (beats.append(clock.elapsed_s), before())[1]  # type: ignore[method-assign,func-returns-value]
     main.main()
     assert [b for b in beats if 0 < b < 7] == [2.0, 4.0, 6.0]
 
@@ -199,7 +180,7 @@ def test_wake_runs_the_next_step_at_once() -> None:
 
     main, _, clock = process(Scripted(wake, lambda _: 0.0))
     main.main()
-    assert clock.mono == 0.0
+    assert clock.elapsed_s == 0.0
 
 
 def test_a_disabled_worker_is_ready_and_says_what_disabled_it() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.build.clock import SetClock
 from wbd.errors import DatabaseUnavailable
 from wbd.runtime import logs
 from wbd.runtime.schedule import ScheduledWorker, last_due, next_due
@@ -16,21 +17,6 @@ from wbd.runtime.worker import Run
 
 logs.configure("INFO", "structured")
 CRON = "0 2 * * *"
-
-
-class SetClock:
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def now(self) -> datetime:
-        return self.at
-
-    def mono_s(self) -> float:
-        return self.at.timestamp()
-
-    def wait(self, event: Any, timeout_s: float) -> bool:
-        self.at += timedelta(seconds=timeout_s)
-        return False
 
 
 class Job:
@@ -73,7 +59,7 @@ def test_each_due_time_is_dealt_with_once() -> None:
     job, clock = Job(), SetClock(at(1, 12))
     made, run = worker(job, clock)
     while clock.at < at(5, 12):
-        clock.at += timedelta(seconds=made.step(run) or 1)
+        clock.advance(made.step(run) or 1)
     assert job.ran == [at(day, 2) for day in (1, 2, 3, 4, 5)], "that of the first day was missed and is made up for"
 
 
