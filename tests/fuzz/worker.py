@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import atheris
 
@@ -19,7 +20,7 @@ _WATCHED = ["wbd.rdf", "wbd.revisions", "wbd.entity.ids"]
 def main(name: str, folder: str, *options: str) -> None:
     watched = [*_WATCHED, "tests.fuzz.planted"]
     with atheris.instrument_imports(include=watched):
-        target = importlib.import_module(f"tests.fuzz.{name}")
+        target: Any = importlib.import_module(f"tests.fuzz.{name}")
     kernel = KERNELS.get(name)
     if kernel is not None:
         variants = [Variant(Path(folder), kernel, variant) for variant in kernel.variants]

@@ -87,7 +87,18 @@ class Host:
         return reports.Process("id_generation", process.pid, path).health() or {}
 
     def wait_ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-        return wait_until(lambda: (found := self.health(process)).get("ready") and found, "the worker is ready")
+        report: dict[str, Any] = wait_until(
+            lambda: (found := self.health(process)).get("ready") and found, "the worker is ready"
+        )
+        return report
+
+    def has_metric(self, process: subprocess.Popen[bytes], line: str) -> bool:
+        """Tell whether a process's metrics have this line."""
+        return line in self.metrics(process)
+
+    def wait_taken(self, more_than: int) -> None:
+        """Wait until the takers have more ids than that."""
+        wait_until(lambda: len(self.taken()) > more_than, "ids are taken")
 
     def metrics(self, process: subprocess.Popen[bytes]) -> str:
         path = health.socket_path(self.run_dir, "id_generation", process.pid)

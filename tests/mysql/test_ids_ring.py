@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -94,11 +95,13 @@ def test_a_ring_whose_file_is_gone_or_replaced_moves_to_a_new_one_with_its_ids(
     if by != "nothing":
         host.segment.write_bytes(b"garbage" if by == "garbage" else b"")
     given: list[int] = []
+
+    def moved() -> bool:
+        given.append(client.next_int("item"))
+        return bool(client.attached and client._where and client._where.inode != inode)
+
     wait_until(
-        lambda: (
-            given.append(client.next_int("item"))
-            or (client.attached and client._where and client._where.inode != inode)
-        ),
+        moved,
         "the client takes from the new ring",
     )
     given += numbers(client.take("item", 500))
@@ -115,7 +118,7 @@ def test_a_ring_that_somebody_wrote_into_is_given_up_and_its_ids_are_a_gap(host:
     for taken in (701, 702):
         # Twice, since the worker counts after it has looked.
         line = f'wbd_ids_taken_total{{entity_type="item"}} {taken}.0'
-        wait_until(lambda line=line: line in host.metrics(worker), "the worker has looked")
+        wait_until(functools.partial(host.has_metric, worker, line), "the worker has looked")
         ids.append(client.next_int("item"))
     inode = host.segment.stat().st_ino
     with host.segment.open("r+b") as file:
@@ -163,7 +166,7 @@ def test_takers_in_many_processes_and_a_worker_that_ends_cleanly_share_no_id(hos
         host.start_taker()
     for _ in range(6):
         seen = len(host.taken())
-        wait_until(lambda seen=seen: len(host.taken()) > seen + 500, "ids are taken")
+        host.wait_taken(seen + 500)
         assert host.end(host.workers[-1]) == 0
         host.wait_ready(host.start_worker())
     for process, _ in host.takers:

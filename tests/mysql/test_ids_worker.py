@@ -40,7 +40,7 @@ def test_no_id_comes_twice_while_the_worker_is_killed_again_and_again(host: Host
         host.start_taker()
     for _ in range(6):
         before = len(host.taken())
-        wait_until(lambda before=before: len(host.taken()) > before + 500, "ids are taken")
+        host.wait_taken(before + 500)
         host.end(host.workers[-1], signal.SIGKILL)
         host.wait_ready(host.start_worker())
     before = len(host.taken())

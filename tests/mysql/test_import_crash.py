@@ -119,7 +119,7 @@ def test_a_database_that_goes_away_in_the_middle_is_waited_for_and_nothing_is_lo
     assert report["read"] == len(history)
     assert report["rejected"] == report["stale"] == 0
     assert check_laws(db, objects) == len({revision["id"] for revision in history})
-    heads = dict(db.query("SELECT entity_id, head_revision_id FROM entity_head"))
+    heads: dict[str, int] = dict(db.query("SELECT entity_id, head_revision_id FROM entity_head"))
     # An edit that changed nothing makes no revision, so the head may be an earlier one of equal content.
     for entity_id, head in heads.items():
         last = [revision for revision in history if revision["id"] == entity_id][-1]

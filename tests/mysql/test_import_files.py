@@ -288,7 +288,7 @@ def test_two_importers_of_one_file_at_once_give_what_one_gives(
     assert sum(report["created"] for report in reports) == len({revision["id"] for revision in history})
     assert all(report["rejected"] == 0 for report in reports)
     check_laws(world.db, world.objects)
-    heads = dict(world.db.query("SELECT entity_id, head_revision_id FROM entity_head"))
+    heads: dict[str, int] = dict(world.db.query("SELECT entity_id, head_revision_id FROM entity_head"))
     assert heads == {revision["id"]: revision["lastrevid"] for revision in history}
 
 

@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -143,7 +144,12 @@ def test_the_low_mark_wakes_once_until_the_next_range(ring: Any) -> None:
     ring.take_one(0)
     assert wakes() == 2
     # Published and still low: the next who comes says so, served or not, whatever he asks for.
-    for ask in (lambda: ring.take_one(0), lambda: ring.take(0, 99, ALL), lambda: ring.take(0, 99, BLOCK)):
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: ring.take_one(0),
+        lambda: ring.take(0, 99, ALL),
+        lambda: ring.take(0, 99, BLOCK),
+    )
+    for ask in asks:
         ring.publish(0, ring.look(0)["high"] + 1, ring.look(0)["high"] + 1, 200)
         before = wakes()
         ask()
@@ -207,8 +213,13 @@ def test_wrong_arguments_are_refused_and_change_nothing(ring: Any) -> None:
             call("0")
     with pytest.raises(TypeError):
         ring.take(0, 1.5, ALL)
+    calls: tuple[Callable[[int], object], ...] = (
+        lambda n: ring.take(0, n, ALL),
+        lambda n: ring.skip_to(0, n),
+        lambda n: ring.publish(0, n, n, 0),
+    )
     for huge in (2**63, 2**64 + 5, -(2**63) - 1):
-        for large in (lambda n: ring.take(0, n, ALL), lambda n: ring.skip_to(0, n), lambda n: ring.publish(0, n, n, 0)):
+        for large in calls:
             with pytest.raises(OverflowError):
                 large(huge)
     assert ring.look(0)["pieces"] == [(1, 10)] and ring.look(0)["added"] == 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -225,14 +225,15 @@ def test_a_lane_that_cannot_be_is_refused(file: File, offset: int, size: int, va
 def test_a_cursor_beyond_its_range_is_damage_to_every_taker(file: File) -> None:
     ring = ring_in(file)
     file.write(field(1, CURSOR), 10)
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: ring.take_one(1),
         lambda: ring.take(1, 1, ALL),
         lambda: ring.take(1, 1, BLOCK),
         lambda: ring.skip_to(1, 100),
         lambda: ring.look(1),
         lambda: ring.drain(1),
-    ):
+    )
+    for call in calls:
         with pytest.raises(SegmentUnusable, match="no publisher writes"):
             call()
     assert ring.take_one(0) == 0 and file.read(field(1, CURSOR)) == 10

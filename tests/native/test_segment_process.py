@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import gc
 import os
 import random
@@ -77,7 +78,7 @@ def test_children_share_with_their_parent_and_among_each_other(file: File, tmp_p
             write_down(fd, ring.take(0, 5, ALL))
 
     paths = [tmp_path / str(i) for i in range(TAKERS)]
-    children = [fork(lambda path=path, i=i: take(path, bool(i % 2))) for i, path in enumerate(paths)]
+    children = [fork(functools.partial(take, path, bool(i % 2))) for i, path in enumerate(paths)]
     ends = time.monotonic() + DEADLINE_S
     first = 1
     try:
@@ -194,7 +195,7 @@ def test_nobody_gets_an_id_twice_when_takers_and_publishers_are_killed(tmp_path:
         look = native().Segment(file.fileno(), BOOT, publish=True).look(0)
     left = [number for first, last in look["pieces"] for number in range(first, last + 1)]
     assert not taken or not left or taken[-1] < left[0]
-    wanted = set()
+    wanted: set[int] = set()
     for log in tmp_path.glob("publisher*"):
         bounds = read_back(log)
         for first, last in zip(bounds[::2], bounds[1::2], strict=True):
@@ -226,7 +227,12 @@ def test_results_errors_and_arguments_are_let_go() -> None:
             ring.skip_to(0, high)
             ring.look(0)
             ring.drain(0)
-            for wrong in (lambda: ring.take_one(9), lambda: ring.take(0, 0, ALL), lambda: ring.take("0", 1, ALL)):
+            calls: tuple[Callable[[], object], ...] = (
+                lambda: ring.take_one(9),
+                lambda: ring.take(0, 0, ALL),
+                lambda: ring.take("0", 1, ALL),
+            )
+            for wrong in calls:
                 with pytest.raises((IndexError, ValueError, TypeError)):
                     wrong()
             with new_file() as file, pytest.raises(SegmentUnusable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,20 @@ def test_takers_that_count_more_ids_than_the_ring_gave_are_caught(mariadb: Maria
         host.close()
 
 
+def giving(ids: Sequence[str]) -> Callable[[str], str]:
+    """Return what gives these ids one after the other, whichever type is asked for."""
+    left = iter(ids)
+    return lambda _: next(left)
+
+
 def test_an_id_that_comes_twice_is_caught() -> None:
     ids_rates.check_increasing([1, 2, 9])
     for numbers in ([1, 2, 2], [1, 3, 2]):
         with pytest.raises(AssertionError, match="came after"):
             ids_rates.check_increasing(numbers)
     for texts, expected in (("Q8 Q9 Q10 Q11 Q100", 0), ("Q9 Q10 Q10 Q9", 2), ("Q99 Q100 Q20 Q20", 2)):
-        ids_of = iter(texts.split())
-        _, repeated, _ = paced(lambda _, ids_of=ids_of: next(ids_of), "item", len(texts.split()))
+        ids = texts.split()
+        _, repeated, _ = paced(giving(ids), "item", len(ids))
         assert repeated == expected, texts
 
 

@@ -39,7 +39,9 @@ def _text(lines: set[bytes]) -> bytes:
 
 
 try:
-    from wbd.rdf._setdiff import difference as _difference
+    from wbd.rdf import _setdiff
+
+    _difference = _setdiff.difference
 except ModuleNotFoundError:
     # Not built. An extension that is there and cannot be loaded is a broken installation and raises ImportError.
     _difference = difference_twin

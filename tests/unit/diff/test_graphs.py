@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from typing import Any
 
 import pyoxigraph
 import pytest
@@ -73,7 +74,11 @@ def test_graphs_that_differ_in_labels_and_order_only_are_the_same(lines: list[st
 @given(graphs, graphs)
 def test_the_diff_is_the_same_in_every_format(old: list[str], new: list[str]) -> None:
     expected = diff_graphs(text(old), text(new))
-    sides = [(to_turtle(old, WIKIDATA).encode(), TURTLE), (dataset_of(old), None), (list(dataset_of(old)), None)]
+    sides: list[tuple[Any, str | None]] = [
+        (to_turtle(old, WIKIDATA).encode(), TURTLE),
+        (dataset_of(old), None),
+        (list(dataset_of(old)), None),
+    ]
     with contextlib.suppress(BadInput):
         sides.append((to_rdfxml(old).encode(), RDF_XML))
     for side, media_type in sides:

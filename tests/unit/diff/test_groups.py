@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -49,7 +50,7 @@ def statement(guid: str, main: dict[str, Any], rank: str = "normal", **more: Any
     return {"id": guid, "rank": rank, "mainsnak": main, **more}
 
 
-def item(**claims: list[dict[str, Any]]) -> dict[str, Any]:
+def item(**claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"type": "item", "id": "Q1", "claims": claims, "lastrevid": 1}
 
 
@@ -66,7 +67,8 @@ def check(old: dict[str, Any], new: dict[str, Any]) -> RdfDiff:
 
 
 def snaks(prop: str) -> st.SearchStrategy[dict[str, Any]]:
-    return st.sampled_from([*VALUES[prop], "novalue", "somevalue"]).map(lambda value: snak(prop, value))
+    values: list[dict[str, Any] | str] = [*VALUES[prop], "novalue", "somevalue"]
+    return st.sampled_from(values).map(lambda value: snak(prop, value))
 
 
 any_snaks = st.sampled_from(sorted(VALUES)).flatmap(snaks)
@@ -170,7 +172,12 @@ def test_statements_in_another_order_are_no_change() -> None:
 def test_statements_of_one_node_are_compared_all() -> None:
     first, second = statement("Q1$a", ONE), statement("Q1-a", OTHER)
     again = first | {"rank": "deprecated"}
-    for before, after in (([first, second], [first]), ([first, again], [first]), ([first, first], [first])):
+    sides: list[tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]] = [
+        ([first, second], [first]),
+        ([first, again], [first]),
+        ([first, first], [first]),
+    ]
+    for before, after in sides:
         (group,) = compare_groups([(before, after)])
         assert group == Group(before, after, [], [], [], "normal", "normal")
         check(item(P4=before), item(P4=after))
@@ -207,7 +214,7 @@ def test_only_statements_that_differ_are_mapped(mapped: list[int]) -> None:
 
 @pytest.mark.parametrize("part", ["qualifiers", "references"])
 def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, mapped: list[int]) -> None:
-    details = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
+    details: dict[str, Any] = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
     more = {"qualifiers": {"P4": [SAME, OTHER]}, "references": [{"snaks": {"P7": [snak("P7", "novalue")]}}]}
     old = statement("Q1$a", ONE, **details)
     new = old | {part: more[part]}
@@ -224,7 +231,7 @@ def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, mapp
 
 
 def test_of_a_statement_whose_rank_changes_the_details_are_alike() -> None:
-    details = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
+    details: dict[str, Any] = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
     old = statement("Q1$a", ONE, **details)
     (group,) = compare_groups([([old], [old | {"rank": "deprecated"}])])
     assert (group.before, group.details_before) == ([statement("Q1$a", ONE)], [])

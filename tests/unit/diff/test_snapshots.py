@@ -77,7 +77,7 @@ def check(old: bytes, new: bytes, context: MappingContext = CONTEXT) -> None:
 @given(sides())
 def test_the_diff_of_snapshots_is_that_of_their_entities(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
     for flavour in (FULL, TRUTHY, UPDATER):
-        check(*map(orjson.dumps, both), dataclasses.replace(CONTEXT, flavour=flavour))
+        check(orjson.dumps(both[0]), orjson.dumps(both[1]), dataclasses.replace(CONTEXT, flavour=flavour))
 
 
 @settings(deadline=None, max_examples=15)
@@ -85,7 +85,8 @@ def test_the_diff_of_snapshots_is_that_of_their_entities(both: tuple[dict[str, A
 def test_in_any_spelling(both: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject) -> None:
     # To draw an entity takes longer than all the rest.
     for _ in range(2):
-        check(*(data.draw(st.just(orjson.dumps(side)) | spelled(side)) for side in both))
+        old, new = (data.draw(st.just(orjson.dumps(side)) | spelled(side)) for side in both)
+        check(old, new)
 
 
 @settings(deadline=None, max_examples=20)
@@ -107,7 +108,7 @@ def test_statements_that_two_groups_share_make_no_difference(both: tuple[dict[st
     for side in both:
         for group in (side["claims"] or {}).values():
             group[0]["id"] = "Q1$same"
-    check(*map(orjson.dumps, both))
+    check(orjson.dumps(both[0]), orjson.dumps(both[1]))
 
 
 def item(**parts: Any) -> dict[str, Any]:
@@ -127,7 +128,10 @@ TIME = {
         "calendarmodel": "http://www.wikidata.org/entity/Q1985727",
     },
 }
-PLACE = {"type": "globecoordinate", "value": {"latitude": 1.0, "longitude": 2, "precision": 0.1, "globe": None}}
+PLACE: dict[str, Any] = {
+    "type": "globecoordinate",
+    "value": {"latitude": 1.0, "longitude": 2, "precision": 0.1, "globe": None},
+}
 OTHER_PLACE = {"type": "globecoordinate", "value": {"latitude": 1, "longitude": 2.0, "precision": 0.1, "globe": None}}
 CLOSE_PLACE = {"type": "globecoordinate", "value": {**PLACE["value"], "latitude": 1.0000000000000002}}
 LONG = {"type": "quantity", "value": {"amount": "+1", "unit": KILOMETRE}}
@@ -183,7 +187,7 @@ def test_counts_are_those_of_all_parts() -> None:
     old = item(claims=claims, sitelinks={"enwiki": {"site": "enwiki", "title": "A"}})
     for without_one in ("P1", "P8"):
         new = {**old, "claims": {name: group for name, group in claims.items() if name != without_one}}
-        tables = ({}, {"P1": "external-id", "P8": "string"}, {"P2": "external-id"})
+        tables: tuple[dict[str, str], ...] = ({}, {"P1": "external-id", "P8": "string"}, {"P2": "external-id"})
         for context in [MappingContext(datatypes=table) for table in tables]:
             for one, other in ((old, new), (new, old)):
                 found = diff_alike(orjson.dumps(one), orjson.dumps(other), context)
@@ -293,4 +297,5 @@ def edits(entity: dict[str, Any]) -> Any:
 
 def test_nothing_is_needed_but_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "compare", lambda old, new: None)
-    check(*(orjson.dumps(item(labels={"en": {"language": "en", "value": text}})) for text in "ab"))
+    old, new = (orjson.dumps(item(labels={"en": {"language": "en", "value": text}})) for text in "ab")
+    check(old, new)

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pyoxigraph as ox
@@ -59,7 +59,11 @@ def test_messages_of_different_steps_have_different_ids_and_repeats_the_same() -
         replace(STEP, operation="reconcile", request="2026-01-01T00:00:00"),
         replace(STEP, operation="reconcile", request="2026-01-02T00:00:00"),
     ]
-    for event_format, path in (("entity_diff", ("event_id",)), ("rdf_change", ("meta", "id"))):
+    formats: list[tuple[Literal["entity_diff", "rdf_change"], tuple[str, ...]]] = [
+        ("entity_diff", ("event_id",)),
+        ("rdf_change", ("meta", "id")),
+    ]
+    for event_format, path in formats:
         writer = replace(WRITER, event_format=event_format)
         ids = []
         for step in [*steps, *steps]:

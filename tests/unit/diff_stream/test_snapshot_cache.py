@@ -10,7 +10,7 @@ from wbd.settings.kinds import ObjectsAddress
 
 
 def cache(folder: Path, max_bytes: int) -> SnapshotCache:
-    store = open_store(ObjectsAddress(f"file://{folder}", None, None, None, None), "revisions")
+    store = open_store(ObjectsAddress(f"file://{folder}", "", None, None, "us-east-1"), "revisions")
     for name in "abcdef":
         store.put(name, name.encode() * 10)
     return SnapshotCache(store, max_bytes)

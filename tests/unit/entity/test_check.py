@@ -245,8 +245,8 @@ def test_revision_and_page_fields_are_not_content() -> None:
 
 def test_empty_maps_of_php_and_missing_ones_are_the_same_content() -> None:
     bare = {"type": "item", "id": "Q1"}
-    empty = {name: {} for name in ("labels", "descriptions", "aliases", "claims", "sitelinks")}
-    php = {name: [] for name in empty}
+    empty: dict[str, Any] = {name: {} for name in ("labels", "descriptions", "aliases", "claims", "sitelinks")}
+    php: dict[str, Any] = {name: [] for name in empty}
     assert content_hash(bare) == content_hash({**bare, **empty}) == content_hash({**bare, **php})
     full = lexeme()
     spelt = copy.deepcopy(full)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,9 +102,10 @@ def test_a_count_that_is_no_number_of_ids_is_bad_input_and_takes_nothing(
 ) -> None:
     client = IdClient(ring.socket, shared_memory=shared_memory)
     assert client.next("item") == "Q1"
-    for call in (client.take, client.range):
+    calls: tuple[Callable[..., Any], ...] = (client.take, client.range)
+    for call in calls:
         with pytest.raises(BadInput, match="count"):
-            call("item", count)  # type: ignore[operator]
+            call("item", count)
     assert client.next("item") == "Q2"
 
 
@@ -130,9 +132,12 @@ def test_a_dry_ring_is_asked_for_over_the_socket_which_says_why_there_is_none(ri
     ring.pool[ITEM].take_up_to(10_000)
     with pytest.raises(IdsUnavailable, match=r"NOIDS no item ids.*check the database"):
         IdClient(ring.socket, timeout_s=0.6).next("item")
-    timer = threading.Timer(
-        0.05, lambda: (ring.pool[ITEM].add(IdRange(ITEM, 20_001, 20_500), 1), ring.server.refilled(ITEM))
-    )
+
+    def refill() -> None:
+        ring.pool[ITEM].add(IdRange(ITEM, 20_001, 20_500), 1)
+        ring.server.refilled(ITEM)
+
+    timer = threading.Timer(0.05, refill)
     timer.start()
     assert client.next("item") == "Q20001"
     timer.join()

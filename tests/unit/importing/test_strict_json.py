@@ -76,6 +76,9 @@ def test_any_key_written_twice_is_found(value: dict[str, Any], data: st.DataObje
     key = data.draw(st.sampled_from(sorted(value)))
     pairs = [*value.items(), (key, data.draw(JSON))]
     ascii_only = data.draw(st.booleans())
-    dump = lambda part: json.dumps(part, ensure_ascii=ascii_only)  # noqa: E731
+
+    def dump(part: Any) -> str:
+        return json.dumps(part, ensure_ascii=ascii_only)
+
     raw = "{" + ",".join(f"{dump(name)}:{dump(inner)}" for name, inner in pairs) + "}"
     assert (key,) in parse(raw.encode()).duplicates

@@ -70,7 +70,10 @@ def test_put_waits_while_too_many_bytes_are_on_their_way_and_ticks_meanwhile() -
         waiting.append(handed)
         go.set()
 
-    with Writers(2, lambda batch: bool(go.wait(10)) and None, tick) as writers:
+    def write(_batch: Sequence[Item]) -> None:
+        go.wait(10)
+
+    with Writers(2, write, tick) as writers:
         for number in range(1, 21):
             writers.put(item(number, 0, size_bytes=1024 * 1024))
             handed += 1

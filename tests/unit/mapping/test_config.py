@@ -83,7 +83,7 @@ def test_every_member_is_documented() -> None:
 
 
 def test_maps_may_be_empty_php_arrays_and_replace_the_tables(tmp_path: Path) -> None:
-    empty = {"sites": [], "properties": [], "units": [], "foreign": [], "languages": []}
+    empty: dict[str, Any] = {"sites": [], "properties": [], "units": [], "foreign": [], "languages": []}
     context = mapping_context(configured(tmp_path, empty))
     assert (context.units, context.formatter_uris) == ({}, {}) and context.sites("enwiki") is None
 
