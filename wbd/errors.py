@@ -13,7 +13,7 @@ WbdError
 │   ├── HeadMoved               another writer moved the head first
 │   └── SnapshotMissing         a revision's object is not there (yet)
 ├── PermanentError              the same call fails again
-│   ├── BadEntity               malformed entity; .place is its JSON path
+│   ├── BadEntity               malformed entity; .place is a JSON path
 │   ├── BadInput                malformed file, line or request; .place says where
 │   ├── DatabaseError           the server refused the statement
 │   ├── RangeRefused            no id can be reserved safely from a row of id_ranges
@@ -21,13 +21,50 @@ WbdError
 │   ├── EventTooLarge           an event is over the topic's limit
 │   └── GraphTooHard            canonicalization passed its work limit
 └── LeaseLost                   somebody else owns the work now; drop it
+
+Every error keeps its message and its place apart, and ``str(error)`` joins them: ``claims.P31[0].rank: is not normal,
+preferred or deprecated``. A caller that knows the outer place puts it in front with ``error.at(...)``.
 """
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 
 class WbdError(Exception):
-    """Root of everything that wbd raises on purpose."""
+    """
+    Root of everything that wbd raises on purpose.
+
+    Attributes:
+        message: what is wrong, without its place.
+        place: where it is wrong: a JSON path, a line and column, a file; "" when there is nothing to point at.
+    """
+
+    def __init__(self, message: str = "", place: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+    def at(self, place: str, separator: str = ".") -> Self:
+        """
+        Return a copy of the error with an outer place in front of its own.
+
+        Args:
+            place: the outer place; "" adds nothing.
+            separator: stands between the two places. The default joins JSON paths, and an index such as ``[0]``
+                follows without it; ``": "`` joins a file name and a position in the file.
+        """
+        error = copy.copy(self)
+        if place and self.place:
+            index = separator == "." and self.place.startswith("[")
+            error.place = f"{place}{'' if index else separator}{self.place}"
+        else:
+            error.place = place or self.place
+        return error
 
 
 class ConfigError(WbdError):
@@ -89,24 +126,11 @@ class PermanentError(WbdError):
 
 
 class BadEntity(PermanentError):
-    """
-    Entity JSON that breaks the data model.
-
-    Args:
-        place: JSON path of the offending value, such as ``claims.P31[0].mainsnak``; "" for the whole.
-    """
-
-    def __init__(self, message: str, place: str = "") -> None:
-        super().__init__(f"{place}: {message}" if place else message)
-        self.place = place
+    """Entity JSON that breaks the data model; its place is a JSON path, such as ``claims.P31[0].mainsnak``."""
 
 
 class BadInput(PermanentError):
-    """A malformed file, line or request; *place* says where."""
-
-    def __init__(self, message: str, place: str = "") -> None:
-        super().__init__(f"{place}: {message}" if place else message)
-        self.place = place
+    """A malformed file, line or request; its place is a file, a line and column, or a field."""
 
 
 class DatabaseError(PermanentError):

@@ -192,7 +192,7 @@ def _diff_rdf(old: RdfFile, new: RdfFile, keep_labels: bool, context: MappingCon
     try:
         found = diff_documents(*documents, context.vocabulary, keep_labels=keep)
     except GraphTooHard as error:
-        raise GraphTooHard(f"{old.name}, {new.name}: {error}") from error
+        raise error.at(f"{old.name}, {new.name}", ": ") from error
     return found, {**documents[0].prefixes, **documents[1].prefixes}
 
 
@@ -212,7 +212,7 @@ def _read(file: RdfFile) -> Document:
     try:
         return read_document(file.data, file.media_type)
     except BadInput as error:
-        raise BadInput(str(error), file.name) from error
+        raise error.at(file.name, ": ") from error
 
 
 def _show(args: argparse.Namespace, found: RdfDiff, view: DiffView, context: MappingContext) -> None:
@@ -286,9 +286,7 @@ def canonicalize(args: argparse.Namespace) -> int:
             lines = label_by_content(read_document(file.data, file.media_type).lines())
         else:
             lines = rdfc_lines(file.data, file.media_type, hash_name=args.hash)
-    except BadInput as error:
-        raise BadInput(str(error), file.name) from error
-    except GraphTooHard as error:
-        raise GraphTooHard(f"{file.name}: {error}") from error
+    except (BadInput, GraphTooHard) as error:
+        raise error.at(file.name, ": ") from error
     write_out(f"{line}\n" for line in lines)
     return 0

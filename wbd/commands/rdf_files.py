@@ -70,15 +70,16 @@ def read_file(path: str, kind: str | None) -> RdfFile:
     """
     pieces: list[bytes] = []
     size = 0
+    source = Source.open(path)
     try:
-        with Source.open(path) as source:
+        with source:
             for piece in source.chunks():
                 pieces.append(piece)
                 size += len(piece)
                 if size > MAX_FILE_BYTES:
                     raise BadInput(f"over {MAX_FILE_BYTES} bytes uncompressed; not read")
     except BadInput as error:
-        raise error if str(error).startswith(path) else BadInput(str(error), shown_name(path)) from error
+        raise error.at(shown_name(path), ": ") from error
     except OSError as error:
         raise BadInput(f"not readable: {error.strerror}", shown_name(path)) from error
     data = b"".join(pieces)
@@ -143,7 +144,7 @@ def entities(file: RdfFile) -> Iterator[dict[str, Any]]:
     """
     for line in read_entities(io.BytesIO(file.data), len(file.data) + 1):
         if line.rejection is not None:
-            raise BadInput(str(line.rejection), f"{file.name}: line {line.number}")
+            raise line.rejection.at(f"{file.name}: line {line.number}", ": ")
         assert line.entity is not None
         if "redirect" in line.entity:
             # As Wikibase stores it, which is what the mapping takes.
@@ -162,6 +163,6 @@ def lines_of(entity: dict[str, Any], context: MappingContext, name: str) -> list
     try:
         return map_entity(entity, context)
     except BadEntity as error:
-        raise BadInput(str(error), name) from error
+        raise BadInput(error.message, error.place).at(name, ": ") from error
     except FAULTS as error:
         raise BadInput(f"{type(error).__name__}: {error}; entity set aside", name) from error

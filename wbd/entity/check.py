@@ -101,7 +101,7 @@ def _entity_id(value: Any, place: str) -> Any:
     try:
         entity_id = parse_id(value)
     except BadInput as error:
-        raise BadEntity(str(error), place) from None
+        raise BadEntity(error.message, error.place).at(place) from None
     if entity_id.part:
         raise BadEntity(f"{value} is a part of {entity_id.entity}, not an entity", place)
     return entity_id

@@ -110,7 +110,7 @@ def parse_id(text: str, *, place: str = "") -> EntityId:
             return EntityId(_TYPES[prefix], int(number))
         return EntityId(_TYPES[prefix], int(number), PartType(part), int(part_number))
     except BadInput as error:
-        raise BadInput(str(error), place) from None
+        raise error.at(place) from None
 
 
 def parse_type(text: str, *, place: str = "") -> EntityType:

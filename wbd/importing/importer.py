@@ -224,7 +224,7 @@ class _Import:
         self._tick()
         if line.entity is None:
             assert line.rejection is not None
-            self._reject(file, line, line.rejection.args[0], line.rejection.place, None)
+            self._reject(file, line, str(line.rejection), line.rejection.place, None)
             return
         try:
             entity = check_entity(line.entity)

@@ -155,7 +155,7 @@ def _read(data: bytes, syntax: RdfFormat, max_text_bytes: int) -> Document:
         except SyntaxError as error:
             raise _broken(error, data, syntax) from error
         except BadInput as error:
-            raise BadInput(str(error), _place(strict, data, syntax, lenient=False)) from error
+            raise error.at(_place(strict, data, syntax, lenient=False), ": ") from error
     return _document(text, parser)
 
 
@@ -167,8 +167,7 @@ def _read_rdfxml(data: bytes, max_text_bytes: int) -> Document:
     try:
         document = _read(marked, RdfFormat.RDF_XML, max_text_bytes)
     except BadInput as error:
-        message, place = str(error).removeprefix(f"{error.place}: "), rdfxml.unmarked(error.place, marked, mark)
-        raise BadInput(message, place) from error
+        raise BadInput(error.message, rdfxml.unmarked(error.place, marked, mark)) from error
     return Document(document.text.replace(mark, b""), document.prefixes)
 
 
