@@ -6,30 +6,59 @@
     RANGE type count    first and last number of consecutive ids
     ATTACH              where the ring of ids is, for takers that can map it
     INFO, PING, ECHO    state of the server, signs of life
-    HELLO, CLIENT, COMMAND, CONFIG, SELECT, QUIT   what Redis clients say when they come and go
+    HELLO, CLIENT, COMMAND, CONFIG, SELECT, QUIT   sent by Redis clients when they connect and leave
 
-Names of commands and types are read in any case. A command that makes no sense takes no id.
+Names of commands and types are read in any case. A malformed command takes no id.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from wbd.entity.ids import EntityType, parse_type
 from wbd.errors import BadInput
 from wbd.id_server import resp
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool, Lane
+from wbd.ids.segment_file import Attachment
 
-if TYPE_CHECKING:
-    from wbd.id_server.connection import Connection
-
-# What redis-benchmark asks for before it begins; nothing is ever saved here.
+# The parameters that redis-benchmark reads before it begins; this server saves nothing.
 _CONFIG = {b"save": b"", b"appendonly": b"no"}
-# A reply that is not ids counts as so many of them when a client's turn is measured.
+# When a client's turn is measured, a reply without ids costs as much as this many ids.
 _OTHER_COST = 64
+
+
+class Session(Protocol):
+    """The client that sent a command, as the command sees it."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def name(self) -> bytes: ...
+
+    @property
+    def protocol(self) -> int:
+        """2 or 3: the version of RESP in which the client reads replies."""
+
+    def set_name(self, name: bytes) -> bytes: ...
+
+    def greet(self, protocol: int) -> bytes: ...
+
+    def quit(self, reply: bytes) -> bytes: ...
+
+
+class ServerState(Protocol):
+    """The server, as its commands see it."""
+
+    @property
+    def attachment(self) -> Attachment | str:
+        """Where takers find the ring, or why they cannot."""
+
+    def info(self) -> str: ...
 
 
 class Command:
@@ -37,13 +66,13 @@ class Command:
     One command, to be run once or several times in a row.
 
     cost: the ids that one run takes, as a measure of its work.
-    waits_for: the type of the ids that it may have to wait for, None if it never waits.
+    waits_for: the type of the ids that the command may have to wait for, None if it never waits.
     """
 
     cost: int = _OTHER_COST
     waits_for: EntityType | None = None
 
-    def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
+    def run(self, session: Session, times: int) -> tuple[bytes, int]:
         """Return the replies of up to *times* runs, and how many were done: fewer when the lane is short of ids."""
         raise NotImplementedError
 
@@ -57,7 +86,7 @@ class Incr(Command):
         self._lane = lane
         self.waits_for = lane.entity_type
 
-    def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
+    def run(self, session: Session, times: int) -> tuple[bytes, int]:
         pieces = self._lane.take_up_to(times)
         replies = [b":%d\r\n" * len(piece) % tuple(piece.numbers()) for piece in pieces]
         return b"".join(replies), sum(map(len, pieces))
@@ -72,7 +101,7 @@ class Next(Command):
         self._lane = lane
         self.waits_for = lane.entity_type
 
-    def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
+    def run(self, session: Session, times: int) -> tuple[bytes, int]:
         pieces = self._lane.take_up_to(times)
         return b"".join(map(resp.id_bulks, pieces)), sum(map(len, pieces))
 
@@ -86,7 +115,7 @@ class NextMany(Command):
         self.cost = count
         self.waits_for = lane.entity_type
 
-    def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
+    def run(self, session: Session, times: int) -> tuple[bytes, int]:
         replies: list[bytes] = []
         for done in range(times):
             pieces = self._lane.take(self.cost)
@@ -106,7 +135,7 @@ class Block(Command):
         self._reply = reply
         self.waits_for = lane.entity_type
 
-    def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
+    def run(self, session: Session, times: int) -> tuple[bytes, int]:
         replies: list[bytes] = []
         for done in range(times):
             block = self._lane.take_block(self._count)
@@ -118,34 +147,35 @@ class Block(Command):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Command):
-    """A reply that is known already."""
+    """A fixed reply."""
 
     reply: bytes
 
-    def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
+    def run(self, session: Session, times: int) -> tuple[bytes, int]:
         return self.reply * times, times
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Command):
-    """A reply that depends on the connection."""
+    """A reply that depends on the client, or on the server's state."""
 
-    reply: Callable[[Connection], bytes]
+    reply: Callable[[Session], bytes]
 
-    def run(self, connection: Connection, times: int) -> tuple[bytes, int]:
-        return self.reply(connection), 1
+    def run(self, session: Session, times: int) -> tuple[bytes, int]:
+        return self.reply(session), 1
 
 
 class Parser:
-    """Turns what hiredis has read into commands on one pool."""
+    """Turns parsed RESP arrays into commands on one pool."""
 
-    def __init__(self, pool: IdPool, count_max: int) -> None:
+    def __init__(self, pool: IdPool, count_max: int, server: ServerState) -> None:
         self._lanes = {t.value.encode(): pool[t] for t in EntityType}
         self._count_max = count_max
+        self._server = server
 
     def command(self, read: Any) -> Command:
         """
-        Return the command that was read; one that makes no sense becomes its error reply.
+        Return the command that hiredis has read; a malformed one becomes its error reply.
 
         Raises:
             ProtocolError: not an array of bulk strings.
@@ -156,7 +186,7 @@ class Parser:
             if type(part) is not bytes:
                 raise resp.ProtocolError("expected '$'")
         if not read:
-            # As Redis does: an empty command has no answer.
+            # Redis does not answer an empty command either.
             return Answer(b"")
         parse = _PARSERS.get(read[0].upper())
         if parse is None:
@@ -192,10 +222,10 @@ class Parser:
     def attach(self, read: list[bytes]) -> Command:
         if len(read) != 1:
             raise BadInput("usage: ATTACH")
-        return Call(lambda connection: connection.server.where(connection.protocol))
+        return Call(lambda session: self._where(session.protocol))
 
     def info(self, read: list[bytes]) -> Command:
-        return Call(lambda connection: resp.bulk(connection.server.info().encode()))
+        return Call(lambda session: resp.bulk(self._server.info().encode()))
 
     def ping(self, read: list[bytes]) -> Command:
         return Answer(resp.bulk(read[1]) if len(read) > 1 else resp.PONG)
@@ -211,17 +241,17 @@ class Parser:
             return Answer(resp.error("unsupported protocol version; there are: 2, 3", "NOPROTO"))
         if any(part.upper() == b"AUTH" for part in read[2:]):
             raise BadInput("AUTH: there is no password; the socket's mode and group say who may connect")
-        return Call(lambda connection: connection.greet(int(version)))
+        return Call(lambda session: session.greet(int(version)))
 
     def client(self, read: list[bytes]) -> Command:
-        what = read[1].upper() if len(read) > 1 else b""
-        if what == b"ID":
-            return Call(lambda connection: resp.integer(connection.number))
-        if what == b"GETNAME":
-            return Call(lambda connection: resp.bulk(connection.name))
-        if what == b"SETNAME" and len(read) == 3:
-            return Call(lambda connection: connection.set_name(read[2]))
-        if what == b"SETINFO":
+        subcommand = read[1].upper() if len(read) > 1 else b""
+        if subcommand == b"ID":
+            return Call(lambda session: resp.integer(session.number))
+        if subcommand == b"GETNAME":
+            return Call(lambda session: resp.bulk(session.name))
+        if subcommand == b"SETNAME" and len(read) == 3:
+            return Call(lambda session: session.set_name(read[2]))
+        if subcommand == b"SETINFO":
             return Answer(resp.OK)
         raise BadInput("unknown CLIENT command; there are: GETNAME, ID, SETINFO, SETNAME")
 
@@ -230,7 +260,7 @@ class Parser:
             raise BadInput("CONFIG only reads; the settings are those of wbd config")
         value = _CONFIG.get(read[2].lower())
         fields = [] if value is None else [(read[2], resp.bulk(value))]
-        return Call(lambda connection: resp.mapping(fields, connection.protocol))
+        return Call(lambda session: resp.mapping(fields, session.protocol))
 
     def commands(self, read: list[bytes]) -> Command:
         is_count = len(read) > 1 and read[1].upper() == b"COUNT"
@@ -242,7 +272,22 @@ class Parser:
         return Answer(resp.OK)
 
     def quit(self, read: list[bytes]) -> Command:
-        return Call(lambda connection: connection.quit(resp.OK))
+        return Call(lambda session: session.quit(resp.OK))
+
+    def _where(self, protocol: int) -> bytes:
+        """Return the reply to ATTACH."""
+        ring = self._server.attachment
+        if isinstance(ring, str):
+            return resp.error(resp.one_line(ring), "NOSHM")
+        fields = [
+            (b"path", resp.bulk(os.fsencode(ring.path))),
+            # Text, because RESP integers are signed and these two use all 64 bits.
+            (b"device", resp.bulk(b"%d" % ring.device)),
+            (b"inode", resp.bulk(b"%d" % ring.inode)),
+            (b"layout", resp.integer(ring.layout)),
+            (b"count_max", resp.integer(self._count_max)),
+        ]
+        return resp.mapping(fields, protocol)
 
     def _lane(self, name: bytes) -> Lane:
         lane = self._lanes.get(name) or self._lanes.get(name.lower())
@@ -252,7 +297,7 @@ class Parser:
         return lane
 
     def _count(self, text: bytes) -> int:
-        # More digits than the largest limit has are not worth converting.
+        # No limit has more than 19 digits, so a longer number is not worth converting.
         if text.isdigit() and len(text) <= 19 and 1 <= int(text) <= self._count_max:
             return int(text)
         raise BadInput(f"count {resp.shown(text)} is not a number within 1..{self._count_max}")
@@ -275,3 +320,30 @@ _PARSERS: dict[bytes, Callable[[Parser, list[bytes]], Command]] = {
     b"QUIT": Parser.quit,
 }
 _NAMES = ", ".join(sorted(name.decode() for name in _PARSERS))
+
+# Commands to run, each with the number of times that it is repeated in a row.
+Plan = tuple[tuple[Command, int], ...]
+
+
+class PlanCache:
+    """
+    The plans of chunks of bytes that clients send again and again.
+
+    Commands that take ids have no varying argument, so a client's next request is nearly always the same bytes as an
+    earlier one. A lookup here costs a tenth of parsing.
+    """
+
+    _CHUNK_BYTES_MAX = 4096
+    _PLANS_MAX = 256
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+        self._plans: dict[bytes, Plan] = {}
+        self.get = self._plans.get
+
+    def add(self, chunk: bytes, plan: Plan) -> None:
+        """Remember the plan of a chunk that consists of complete commands, if it is likely to be sent again."""
+        if plan and len(chunk) <= self._CHUNK_BYTES_MAX and all(command.waits_for for command, _ in plan):
+            if len(self._plans) >= self._PLANS_MAX:
+                self._plans.clear()
+            self._plans[chunk] = plan

@@ -18,7 +18,8 @@ from typing import Any
 from wbd.engines.mysql import Database
 from wbd.entity.ids import EntityType
 from wbd.errors import DependencyUnavailable, SegmentUnusable, WbdError
-from wbd.id_server.server import IdServer, ServerLimits
+from wbd.id_server.clients import ServerLimits
+from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
 from wbd.ids.id_range import IdRange, parse_reserved
 from wbd.ids.ranges import RangeTable
@@ -122,9 +123,9 @@ class IdGeneratorWorker:
             "standing_by": not self._server.serving,
             "socket": str(self._address.path),
             "shared_memory": self._ring.describe(),
-            "clients": self._server.clients,
-            "clients_waiting": self._server.waiting,
-            "commands": self._server.commands,
+            "clients": len(self._server.clients),
+            "clients_waiting": self._server.clients.waiting,
+            "commands": self._server.clients.commands,
             "last_reservation_at": iso(last) if last else None,
             "database": self._database_error or "ok",
             "ids": self._refiller.report(),

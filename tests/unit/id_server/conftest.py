@@ -13,12 +13,14 @@ import pytest
 
 from tests.conftest import without
 from wbd.entity.ids import EntityType
-from wbd.id_server.server import IdServer, ServerLimits
+from wbd.id_server.clients import ServerLimits
+from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
 from wbd.ids import segment_twin
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool
 from wbd.ids.segment import Segment
+from wbd.runtime.clock import Clock
 
 ITEM = EntityType.ITEM
 DEADLINE_S = 10.0
@@ -87,10 +89,10 @@ def make_pool(way: str, ids: int = 1000) -> IdPool:
 def connect_to(server: IdServer) -> Client:
     """A client that the fast path serves, if there is one."""
     client = Client(server.address.path)
-    before = server.fast_path_clients
+    before = server.fast_path_clients or 0
     client.ask("INCR", WARM_TYPE)
-    if server.fast_path is not None:
-        wait_until(lambda: server.fast_path_clients > before, "it is on the fast path")
+    if server.fast_path_clients is not None:
+        wait_until(lambda: (server.fast_path_clients or 0) > before, "it is on the fast path")
     return client
 
 
@@ -99,9 +101,11 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve]:
     """Start a server with a pool of 1,000 ids of each type; stopped after the test."""
     servers: list[IdServer] = []
 
-    def start(ids: int = 1000, address: SocketFile | None = None, **limits: Any) -> IdServer:
+    def start(
+        ids: int = 1000, address: SocketFile | None = None, clock: Clock | None = None, **limits: Any
+    ) -> IdServer:
         pool = make_pool(request.param, ids)
-        servers.append(IdServer(pool, address or SocketFile(tmp_path / "ids.sock"), ServerLimits(**limits)))
+        servers.append(IdServer(pool, address or SocketFile(tmp_path / "ids.sock"), ServerLimits(**limits), clock))
         assert servers[-1].start()
         return servers[-1]
 

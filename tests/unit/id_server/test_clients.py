@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.clock import SetClock
 from tests.unit.id_server.conftest import DEADLINE_S, ITEM, Client, Connect, Serve, encode, wait_until
 from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
@@ -24,7 +25,7 @@ from wbd.ids.id_range import IdRange
 def test_two_hundred_idle_clients_do_not_keep_one_from_being_served(serve: Serve, connect: Connect) -> None:
     server = serve()
     idle = [connect(server) for _ in range(200)]
-    wait_until(lambda: server.clients == 200, "all are in")
+    wait_until(lambda: len(server.clients) == 200, "all are in")
     client = connect(server)
     for number in range(1, 101):
         assert client.ask("INCR", "item") == number
@@ -38,7 +39,7 @@ def test_one_client_over_the_limit_is_told_so(serve: Serve, connect: Connect) ->
     third = Client(server.address.path)
     assert "TRYAGAIN max number of clients" in str(third.read()) and third.is_closed()
     first.socket.close()
-    wait_until(lambda: server.clients == 1, "the first is gone")
+    wait_until(lambda: len(server.clients) == 1, "the first is gone")
     assert connect(server).ask("PING") == b"PONG"
 
 
@@ -46,7 +47,8 @@ def test_one_client_over_the_limit_is_told_so(serve: Serve, connect: Connect) ->
 def test_a_client_that_never_reads_stops_being_served_and_is_dropped(
     serve: Serve, connect: Connect, pipeline: bytes
 ) -> None:
-    server = serve(ids=50_000_000, stall_s=0.3)
+    clock = SetClock()
+    server = serve(ids=50_000_000, clock=clock)
     deaf = connect(server)
     deaf.socket.settimeout(0.2)
     with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
@@ -56,7 +58,9 @@ def test_a_client_that_never_reads_stops_being_served_and_is_dropped(
     taken = server.pool[ITEM].state().taken
     assert taken * len(b"$9\r\nQ12345678\r\n") < 8 * 1024 * 1024, "replies that wait are bounded"
     assert connect(server).ask("INCR", "property") == 1
-    wait_until(lambda: server.dropped == 1, "the deaf client is dropped")
+    assert server.clients.dropped == 0
+    clock.advance(server.limits.stall_s + 1)
+    wait_until(lambda: server.clients.dropped == 1, "the deaf client is dropped")
     assert server.pool[ITEM].state().taken == taken
 
 
@@ -64,7 +68,7 @@ def test_a_client_that_says_nothing_is_closed_when_there_is_a_limit(serve: Serve
     server = serve(ids=10_000_000, idle_s=0.3)
     quiet, half, busy = connect(server), connect(server), connect(server)
     half.send(b"*2\r\n$4\r\nIN")
-    while server.clients > 1:
+    while len(server.clients) > 1:
         assert isinstance(busy.ask("INCR", "item"), int)
     assert quiet.is_closed() and half.is_closed()
     assert busy.ask("PING") == b"PONG"
@@ -75,7 +79,7 @@ def test_a_stopped_server_answers_what_came_in_and_takes_nothing_more(serve: Ser
     waiting, idle = connect(server), connect(server)
     idle.ask("PING")
     waiting.send(encode("NEXT", "item", "4"))
-    wait_until(lambda: server.waiting == 1, "it waits")
+    wait_until(lambda: server.clients.waiting == 1, "it waits")
     server.stop()
     assert "NOIDS the id server is stopping" in str(waiting.read())
     assert waiting.is_closed() and idle.is_closed()
@@ -111,7 +115,7 @@ def test_what_came_in_before_the_end_is_answered(serve: Serve, connect: Connect)
     stopping.join()
     assert sorted(client.read() for client in clients for _ in range(2)) == [1, 2, 3, 4, 5, 6]
     assert all(client.is_closed() for client in clients)
-    assert server.fast_path_clients == 0
+    assert not server.fast_path_clients
 
 
 _MANY = """
@@ -157,16 +161,16 @@ def test_ten_thousand_idle_clients_keep_nobody_from_being_served(
     before = resident_bytes()
     with many(server, number - 1, request_):
         active = connect(server)
-        assert server.clients == number
-        if request_ and server.fast_path is not None:
-            assert server.fast_path_clients == number
+        assert len(server.clients) == number
+        if request_ and server.fast_path_clients is not None:
+            wait_until(lambda: server.fast_path_clients == number, "all are on the fast path")
         for expected in range(1, 201):
             assert active.ask("INCR", "item") == expected
         over = Client(server.address.path)
         assert "TRYAGAIN max number of clients" in str(over.read()) and over.is_closed()
         assert active.ask("NEXT", "item", "2") == [b"Q201", b"Q202"]
         assert resident_bytes() - before < number * 16 * 1024
-    wait_until(lambda: server.clients == 1, "the others are gone")
+    wait_until(lambda: len(server.clients) == 1, "the others are gone")
     assert active.ask("INCR", "item") == 203
 
 
@@ -211,7 +215,7 @@ def test_a_stranger_is_refused_though_the_file_was_opened_to_all(serve: Serve, o
     refused = ask_as(server, STRANGER, STRANGER, 1, 2)
     assert refused.startswith("-NOPERM process ") and refused.endswith("\r\n") and "uid 54321" in refused
     assert ask_as(server, 0, STRANGER) == "+PONG\r\n"
-    assert server.refused_peers == 1 and server.accepted == 1
+    assert server.clients.refused_peers == 1 and server.clients.accepted == 1
     assert "refused_peers:1" in Client(server.address.path).ask("INFO").decode().splitlines()
 
 
@@ -226,4 +230,4 @@ def test_members_of_the_group_may_ask_by_whichever_of_their_groups(serve: Serve,
 
 def test_everybody_may_ask_where_the_mode_says_so(serve: Serve, open_folder: Path) -> None:
     server = serve(address=SocketFile(open_folder / "ids.sock", mode=0o666))
-    assert ask_as(server, STRANGER, STRANGER) == "+PONG\r\n" and server.refused_peers == 0
+    assert ask_as(server, STRANGER, STRANGER) == "+PONG\r\n" and server.clients.refused_peers == 0

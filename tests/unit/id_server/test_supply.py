@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.clock import SetClock
 from tests.unit.id_server.conftest import ITEM, Connect, Serve, connect_to, encode, wait_until
 from wbd.entity.ids import EntityType
 from wbd.id_server.server import IdServer
@@ -22,9 +23,9 @@ def test_a_command_waits_for_a_refill_and_those_behind_it_keep_their_order(serve
     client, other = connect(server), connect(server)
     client.send(encode("INCR", "item") * 4 + encode("PING", "end"))
     assert [client.read(), client.read()] == [1, 2]
-    wait_until(lambda: server.waiting == 1, "the third INCR waits")
+    wait_until(lambda: server.clients.waiting == 1, "the third INCR waits")
     other.send(encode("NEXT", "item", "2"))
-    wait_until(lambda: server.waiting == 2, "the other waits behind it")
+    wait_until(lambda: server.clients.waiting == 2, "the other waits behind it")
     assert connect(server).ask("NEXT", "property") == b"P1", "other types do not wait"
     server.pool[ITEM].add(IdRange(ITEM, 11, 11), 1)
     server.refilled(ITEM)
@@ -35,36 +36,47 @@ def test_a_command_waits_for_a_refill_and_those_behind_it_keep_their_order(serve
     assert client.read() == 22 and client.read() == b"end"
 
 
-def test_without_a_refill_the_error_comes_at_the_deadline_and_asks_for_ids_meanwhile(
-    serve: Serve, connect: Connect
-) -> None:
-    server = serve(ids=1, wait_s=0.6)
-    segment = server.pool.segment
-    client = connect(server)
-    assert client.ask("NEXT", "item", "1") == [b"Q1"]
-    client.send(encode("NEXT", "item") + encode("RANGE", "item", "5") + encode("NEXT", "lexeme"))
-    asked = segment.wait(0, 0.0)
-    for _ in range(2):
-        reply = client.read()
-        assert str(reply).startswith("NOIDS no item ids") and "database" in str(reply)
+def test_without_a_refill_the_error_comes_at_the_deadline_and_not_before(serve: Serve, connect: Connect) -> None:
+    clock = SetClock()
+    server = serve(ids=1, wait_s=0.01, clock=clock)
+    client, other = connect(server), connect(server)
+    client.send(encode("NEXT", "item", "3") + encode("NEXT", "lexeme"))
+    wait_until(lambda: server.clients.waiting == 1, "it waits")
+    asked = server.pool.segment.wait(0, 0.0)
+    wait_until(lambda: server.pool.segment.wait(0, 0.0) > asked + 1, "the refill is asked for again and again")
+    assert server.clients.waiting == 1, "by the clock no time has passed"
+    clock.advance(0.006)
+    other.send(encode("RANGE", "item", "5"))
+    wait_until(lambda: server.clients.waiting == 2, "the other waits, too")
+    clock.advance(0.006)
+    reply = str(client.read())
+    assert reply.startswith("NOIDS no item ids: none left here and none reserved within 0.01 s") and "database" in reply
     assert client.read() == b"L1"
-    assert segment.wait(asked, 0.0) > asked + 2
+    assert server.clients.waiting == 1, "who came later waits as long"
+    clock.advance(0.006)
+    assert str(other.read()).startswith("NOIDS no item ids")
+
+
+def test_the_error_comes_in_time_by_the_clock_of_the_machine(serve: Serve, connect: Connect) -> None:
+    client = connect(serve(ids=1, wait_s=0.05))
+    client.send(encode("RANGE", "item", "2"))
+    assert str(client.read()).startswith("NOIDS no item ids")
 
 
 def test_a_client_that_goes_away_while_it_waits_takes_nothing_with_it(serve: Serve, connect: Connect) -> None:
     server = serve(ids=0)
     client = connect(server)
     client.send(encode("NEXT", "item"))
-    wait_until(lambda: server.waiting == 1, "it waits")
+    wait_until(lambda: server.clients.waiting == 1, "it waits")
     client.socket.close()
     patient = connect(server)
     patient.send(encode("NEXT", "item"))
-    wait_until(lambda: server.waiting == 2, "another waits behind it")
+    wait_until(lambda: server.clients.waiting == 2, "another waits behind it")
     server.pool[ITEM].add(IdRange(ITEM, 1, 5), 1)
     server.refilled(ITEM)
     assert patient.read() == b"Q1"
-    wait_until(lambda: server.clients == 1, "the deserted connection is closed")
-    assert server.waiting == 0
+    wait_until(lambda: len(server.clients) == 1, "the deserted connection is closed")
+    assert server.clients.waiting == 0
 
 
 def test_replies_owed_to_a_client_that_has_finished_sending_still_come(serve: Serve, connect: Connect) -> None:
@@ -72,7 +84,7 @@ def test_replies_owed_to_a_client_that_has_finished_sending_still_come(serve: Se
     client = connect(server)
     client.send(encode("INCR", "item") * 2)
     client.socket.shutdown(socket.SHUT_WR)
-    wait_until(lambda: server.waiting == 1, "it waits")
+    wait_until(lambda: server.clients.waiting == 1, "it waits")
     server.pool[ITEM].add(IdRange(ITEM, 1, 5), 1)
     server.refilled(ITEM)
     assert [client.read(), client.read()] == [1, 2] and client.is_closed()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from wbd.errors import BadInput, IdsUnavailable
-from wbd.id_server.server import IdServer, ServerLimits
+from wbd.id_server.clients import ServerLimits
+from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
 from wbd.ids import EntityType, EnumerationService, IdClient, IdRange
 from wbd.ids.pool import IdPool
@@ -92,7 +93,7 @@ def test_threads_share_a_client_and_no_id(server: Restartable) -> None:
     with ThreadPoolExecutor(8) as threads:
         lots = list(threads.map(lambda _: [client.next("item") for _ in range(100)], range(8)))
     assert len({one for lot in lots for one in lot}) == 800
-    assert server.server is not None and server.server.clients == 1
+    assert server.server is not None and len(server.server.clients) == 1
 
 
 def test_a_forked_child_makes_its_own_connection(server: Restartable) -> None:

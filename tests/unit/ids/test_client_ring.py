@@ -17,7 +17,8 @@ import pytest
 
 from tests.conftest import without
 from wbd.errors import BadInput, IdsUnavailable
-from wbd.id_server.server import IdServer, ServerLimits
+from wbd.id_server.clients import ServerLimits
+from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
 from wbd.ids import AsyncIdClient, EntityType, EnumerationService, IdClient, IdRange
 from wbd.ids.pool import IdPool
@@ -72,13 +73,13 @@ def ring(tmp_path: Path) -> Iterator[RingServer]:
 def test_ids_of_the_ring_come_formatted_as_numbers_in_blocks_and_as_ranges(ring: RingServer) -> None:
     client = IdClient(ring.socket)
     assert client.next("item") == "Q1" and client.attached
-    commands = ring.server.commands
+    commands = ring.server.clients.commands
     assert client.next(ITEM) == "Q2" and client.next_int("item") == 3
     assert client.take("item", 3) == ["Q4", "Q5", "Q6"]
     assert client.range(ITEM, 4) == IdRange(ITEM, 7, 10)
     assert [client.next(one) for one in ("property", "lexeme", "entityschema")] == ["P1", "L1", "E1"]
     assert EnumerationService(client).allocate_id(ITEM) == "Q11"
-    assert ring.server.commands == commands, "nothing was asked over the socket"
+    assert ring.server.clients.commands == commands, "nothing was asked over the socket"
 
 
 def test_every_spelling_of_a_type_counts_one_sequence(ring: RingServer) -> None:
@@ -268,7 +269,7 @@ def test_a_task_that_is_cancelled_while_it_waits_leaves_the_client_usable(ring: 
         await client.next("item")
         ring.pool[ITEM].take_up_to(10_000)
         waiting = asyncio.create_task(client.next("item"))
-        while not ring.server.waiting:
+        while not ring.server.clients.waiting:
             await asyncio.sleep(0.005)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
