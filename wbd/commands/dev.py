@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from wbd.provision import command
@@ -10,7 +11,7 @@ from wbd.settings.load import load
 from wbd.settings.settings import Settings
 
 # The settings without which a command cannot begin.
-_SERVERS = {
+_SERVERS: dict[str, tuple[Callable[[Settings], object], ...]] = {
     "create_buckets": (Settings.objects_address,),
     "create_tables": (Settings.database_address,),
     "create_topics": (Settings.brokers,),
@@ -33,7 +34,7 @@ def add_arguments(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     settings = load().settings
-    # All of them before the first command does anything: half of a list of commands done is worse than none.
+    # Check the settings of every command before the first one starts: half of a list done is worse than none.
     for name in args.command:
         for address in _SERVERS[name]:
             address(settings)

@@ -1,4 +1,4 @@
-"""The kinds of values that settings take, each with what is allowed; and the addresses that they amount to."""
+"""The kinds of values that settings take, each with its check, and the addresses that several settings make up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """Where the database is; either a Unix socket, or host and port."""
+    """Address of a database: either a Unix socket, or host and port."""
 
     database: str
     user: str
@@ -32,7 +32,7 @@ class DatabaseAddress:
 
 @dataclass(frozen=True, slots=True)
 class ObjectsAddress:
-    """Where objects live: ``file:///absolute/folder``, or ``s3://`` with an endpoint and keys."""
+    """Address of an object store: ``file:///absolute/folder``, or ``s3://`` with an endpoint and keys."""
 
     url: str
     endpoint: str | None = None
@@ -54,8 +54,8 @@ def database_from_url(url: str) -> DatabaseAddress:
     Read mysql://user:password@host:port/database.
 
     Raises:
-        ValueError: why it is not allowed. Nothing of the URL is in it: what stands where the port belongs may be the
-            rest of a password that holds a slash.
+        ValueError: the reason why it is not allowed. The message quotes nothing of the URL: the text in the place of
+            the port may be the rest of a password that contains a slash.
     """
     allowed = "allowed: mysql://user:password@host:port/database, in user and password / @ : # ? as %2F %40 %3A %23 %3F"
     try:
@@ -71,9 +71,9 @@ def database_from_url(url: str) -> DatabaseAddress:
     if port == 0:
         raise ValueError(f"the port is not a number from 1 to 65535; {allowed}")
     database = unquote(parts.path.lstrip("/"))
-    for what, found in (("host", parts.hostname), ("user", parts.username), ("database", database)):
-        if not found:
-            raise ValueError(f"no {what}; {allowed}")
+    for part, value in (("host", parts.hostname), ("user", parts.username), ("database", database)):
+        if not value:
+            raise ValueError(f"no {part}; {allowed}")
     return DatabaseAddress(
         database=database,
         user=unquote(parts.username or ""),
@@ -84,7 +84,7 @@ def database_from_url(url: str) -> DatabaseAddress:
 
 
 def allowed_values(info: FieldInfo) -> str:
-    """Say in words what a setting takes, where pydantic checks it and not a validator of this file; "" unless known."""
+    """Describe the values that pydantic allows for a setting; "" for a setting that a validator of this file checks."""
     low = next((item.ge for item in info.metadata if isinstance(item, Ge)), None)
     high = next((item.le for item in info.metadata if isinstance(item, Le)), None)
     longest = next((item.max_length for item in info.metadata if isinstance(item, MaxLen)), None)
@@ -157,6 +157,14 @@ def _version(value: str) -> str:
     return value
 
 
+def folder(value: Path) -> Path:
+    """Return the absolute path of a folder, with ``~`` expanded and links left as they are."""
+    try:
+        return value.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("allowed: a path; ~ stands for the home folder of a user that exists") from None
+
+
 def _spans(value: str) -> str:
     if not re.fullmatch(r"(\s*\d{1,19}(\s*-\s*\d{1,19})?\s*(,|$))*", value):
         raise ValueError("allowed: numbers and spans separated by commas, such as 1-1000, 4115189")
@@ -170,6 +178,7 @@ Bucket = Annotated[str, AfterValidator(_bucket)]
 Iri = Annotated[str, AfterValidator(_iri)]
 Spans = Annotated[str, AfterValidator(_spans)]
 Version = Annotated[str, AfterValidator(_version)]
+Folder = Annotated[Path, AfterValidator(folder)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 Mode = Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)]

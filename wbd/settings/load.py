@@ -1,8 +1,8 @@
 """Read every source of settings, validate, and say where each value in force came from.
 
 The only reader of the environment. Sources, strongest first: environment variables (any case), a settings file of
-``NAME=value`` lines (``WBD_SETTINGS_FILE``, else /etc/wbd/wbd.env if it is there), what a running ``wbd up`` left in
-the state folder, defaults.
+``NAME=value`` lines (``WBD_SETTINGS_FILE``, else /etc/wbd/wbd.env if it is there), the addresses that a running
+``wbd up`` left in the state folder, defaults.
 """
 
 from __future__ import annotations
@@ -20,20 +20,17 @@ from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from wbd.errors import ConfigError
-from wbd.settings.kinds import (
-    allowed_values,
-)
-from wbd.settings.settings import Settings, bad_state_dir, default_folder
+from wbd.settings.kinds import allowed_values, folder
+from wbd.settings.settings import Settings
+from wbd.settings.state_dir import StateDir
 
 DEFAULT_FILE = Path("/etc/wbd/wbd.env")
 
-
-# Variables with our prefix that are not settings of the product: where the file is, what tests and the build read.
+# Variables with our prefix that are not settings: the settings file itself, and those of tests and of the build.
 _NOT_SETTINGS = frozenset({"wbd_settings_file", "wbd_corpus", "wbd_native_dir", "wbd_no_extensions"})
 
-
-# A Unix socket's path is at most 107 bytes and a NUL; the longest name below run/ takes 40.
-_STATE_DIR_BYTES = 107 - 40
+# The XDG Base Directory Specification lets these variables move the default folders.
+_XDG = {"wbd_state_dir": "XDG_STATE_HOME", "wbd_cache_dir": "XDG_CACHE_HOME"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,53 +46,42 @@ def load(environment: Mapping[str, str] | None = None, *, with_stack: bool = Tru
     Read every source and validate.
 
     Args:
-        environment: instead of the process' own.
-        with_stack: also read what a running ``wbd up`` left in the state folder.
+        environment: variables to read instead of the process' own.
+        with_stack: also read the addresses that a running ``wbd up`` left in the state folder.
 
     Raises:
-        ConfigError: naming each setting that is unknown or not allowed, its value (unless secret), what is allowed.
+        ConfigError: naming each setting that is unknown or not allowed, its value (unless secret), the allowed values.
     """
     env = dict(os.environ if environment is None else environment)
     names = _names()
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
 
-    def take(found: Mapping[str, Any], origin: str) -> None:
-        for given, value in found.items():
-            field_name = names.get(given.lower())
+    def take(given: Mapping[str, Any], origin: str) -> None:
+        for name, value in given.items():
+            field_name = names.get(name.lower())
             if field_name is not None and field_name not in merged and value is not None:
                 merged[field_name] = value
-                origins[field_name] = origin.format(given)
+                origins[field_name] = origin.format(name)
 
     _refuse_unknown_environment(env, names)
     take({key: value for key, value in env.items() if value != ""}, "environment {}")
     path = _settings_file(env)
     if path is not None:
-        found = _assignments(path)
-        _refuse_unknown(found, names, str(path))
-        take(found, f"file {path}")
+        assignments = _assignments(path)
+        _refuse_unknown(assignments, names, str(path))
+        take(assignments, f"file {path}")
+    take({name: Path(env[variable]) / "wbd" for name, variable in _XDG.items() if env.get(variable)}, "default")
     if with_stack:
         # The folder decides where to look, so it must be valid before the rest is.
-        state_dir = Path(merged.get("wbd_state_dir", default_folder("XDG_STATE_HOME", ".local/state")))
-        stack_file = state_dir / "run" / "stack.json"
-        try:
-            stack_is_there = stack_file.is_file()
-        except OSError as error:
-            raise bad_state_dir(state_dir, error) from None
-        if stack_is_there:
-            take(_stack(stack_file), f"running group ({stack_file})")
+        places = _places(merged)
+        if places.has_stack():
+            take(_stack(places.stack_json), f"running group ({places.stack_json})")
     try:
         settings = Settings(**merged)
     except ValidationError as error:
         raise ConfigError(_explain(error, origins)) from None
-    if not settings.wbd_state_dir.is_absolute():
-        settings = settings.model_copy(update={"wbd_state_dir": settings.wbd_state_dir.absolute()})
-    length = len(os.fsencode(settings.wbd_state_dir))
-    if length > _STATE_DIR_BYTES:
-        raise ConfigError(
-            f"wbd_state_dir {str(settings.wbd_state_dir)!r}: {length} bytes; allowed: at most {_STATE_DIR_BYTES}, "
-            "since the path of a Unix socket is limited to 107"
-        )
+    StateDir(settings.wbd_state_dir).check_length()
     return Loaded(settings, {name: origins.get(name, "default") for name in Settings.model_fields})
 
 
@@ -142,9 +128,9 @@ def _assignments(path: Path) -> dict[str, str]:
     Read the NAME=value lines of a settings file, with the quotes and comments of a shell.
 
     Raises:
-        ConfigError: the first line that is none, without its text, which may be a secret.
+        ConfigError: naming the first line of another form, without its text, which may be a secret.
     """
-    found: dict[str, str] = {}
+    assignments: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8") as file:
             bindings = list(parse_stream(file))
@@ -154,37 +140,45 @@ def _assignments(path: Path) -> dict[str, str]:
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
             text, line = binding.original
-            # Blank lines before it count as its own.
+            # The parser counts blank lines before a binding as part of it.
             line += text[: len(text) - len(text.lstrip())].count("\n")
             raise ConfigError(f"settings file {path}, line {line}: not NAME=value; quotes must be closed")
         if binding.key is not None and binding.value is not None:
-            found[binding.key] = binding.value
-    return found
+            assignments[binding.key] = binding.value
+    return assignments
+
+
+def _places(merged: Mapping[str, Any]) -> StateDir:
+    given = merged.get("wbd_state_dir", Settings.model_fields["wbd_state_dir"].default)
+    try:
+        return StateDir(folder(Path(given)))
+    except ValueError as error:
+        raise ConfigError(f"wbd_state_dir {str(given)!r} not allowed; {error}") from None
 
 
 def _stack(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        addresses = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not readable ({error}); run: wbd down, then wbd up") from None
-    if not isinstance(found, dict):
+    if not isinstance(addresses, dict):
         raise ConfigError(f"{path}: not a JSON object; run: wbd down, then wbd up")
-    return found
+    return addresses
 
 
-def _refuse_unknown(found: Mapping[str, Any], names: Mapping[str, str], where: str) -> None:
-    for given in found:
+def _refuse_unknown(names_given: Mapping[str, Any], names: Mapping[str, str], where: str) -> None:
+    for given in names_given:
         if given.lower() not in names:
             raise ConfigError(f"setting {given} unknown ({where}){_suggestion(given, names)}; all: wbd config")
 
 
 def _refuse_unknown_environment(env: Mapping[str, str], names: Mapping[str, str]) -> None:
-    """The environment holds other programs' names too, so only our prefix and near misses count as ours."""
+    """Refuse unknown names with our prefix, and near misses of ours; the rest belong to other programs."""
     for given in env:
         low = given.lower()
         if low in names or low in _NOT_SETTINGS:
             continue
-        # Letters that changed places make no other program's name; another letter in a short name may (WORKER_IP).
+        # Two swapped letters never make another program's name; one different letter in a short name may (WORKER_IP).
         swapped = any(low[:at] + low[at + 1] + low[at] + low[at + 2 :] in names for at in range(len(low) - 1))
         if low.startswith("wbd_") or swapped or difflib.get_close_matches(low, names, n=1, cutoff=0.92):
             _refuse_unknown({given: ""}, names, "environment")
