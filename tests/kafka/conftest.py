@@ -18,7 +18,6 @@ from wbd.events.entity_diff import EntityDiff
 from wbd.mapping.config import mapping_context
 from wbd.mapping.context import FLAVOURS
 from wbd.provision import servers
-from wbd.revisions.deletion import delete_entity
 from wbd.revisions.revision import WriteResult
 from wbd.revisions.store import RevisionStore
 from wbd.runtime import logs
@@ -60,7 +59,7 @@ class Wiki:
 
     def delete(self, entity_id: str) -> None:
         """Delete an entity, as the API would."""
-        assert delete_entity(self.db, entity_id, change_topic=self.settings.kafka_entitychange_json_topic)
+        assert self.store.delete(entity_id)
 
     def drop_snapshot(self, entity_id: str, revision_id: int) -> tuple[str, bytes]:
         """Take a snapshot away; return its key and its bytes."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.mysql.import_cases import dump, events, item
@@ -13,7 +14,6 @@ from wbd.engines.mysql import Database, Transaction
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.entity.check import check_entity
 from wbd.errors import HeadMoved
-from wbd.revisions.deletion import delete_entity
 from wbd.revisions.revision import Outcome, WriteResult
 from wbd.revisions.rows import TABLES
 from wbd.revisions.store import RevisionStore
@@ -38,7 +38,7 @@ def test_it_takes_the_rows_away_keeps_the_revisions_and_is_announced(db: Databas
     store.write(check_entity(item(1, lastrevid=7)))
     store.write(check_entity(item(2)))
     assert rows(db) > 0
-    assert delete_entity(db, "Q1", editor_id=5, edit_summary="gone") == WriteResult("Q1", Outcome.UPDATED, 8, 7)
+    assert store.delete("Q1", editor_id=5, edit_summary="gone") == WriteResult("Q1", Outcome.UPDATED, 8, 7)
     head, revision = store.head("Q1"), store.revision("Q1", 8)
     assert head is not None and head.is_deleted and head.revision_id == 8
     assert revision is not None and (revision.operation, revision.parent_revision_id) == ("delete", 7)
@@ -50,16 +50,16 @@ def test_it_takes_the_rows_away_keeps_the_revisions_and_is_announced(db: Databas
 
 def test_a_second_time_changes_nothing_and_what_is_not_there_is_none(db: Database, store: RevisionStore) -> None:
     store.write(check_entity(item(1)))
-    delete_entity(db, "Q1")
+    store.delete("Q1")
     before = dump(db)
-    assert delete_entity(db, "Q1") == WriteResult("Q1", Outcome.UNCHANGED, 2)
-    assert delete_entity(db, "Q9") is None
+    assert store.delete("Q1") == WriteResult("Q1", Outcome.UNCHANGED, 2)
+    assert store.delete("Q9") is None
     assert dump(db) == before
 
 
 def test_writing_it_again_brings_it_back_as_a_new_revision(db: Database, store: RevisionStore) -> None:
     store.write(check_entity(item(1)))
-    delete_entity(db, "Q1")
+    store.delete("Q1")
     result = store.write(check_entity(item(1)))
     assert (result.outcome, result.revision_id) == (Outcome.UPDATED, 3)
     head, revision = store.head("Q1"), store.revision("Q1", 3)
@@ -68,15 +68,23 @@ def test_writing_it_again_brings_it_back_as_a_new_revision(db: Database, store: 
     assert rows(db) > 0
 
 
+def test_a_long_summary_is_cut_alike_in_the_revision_and_the_event(db: Database, store: RevisionStore) -> None:
+    store.write(check_entity(item(1)))
+    store.delete("Q1", editor_id=5, edit_summary="é" * 600)
+    assert db.query("SELECT edit_summary FROM entity_revisions WHERE revision_id = 2") == [("é" * 500,)]
+    ((payload,),) = db.query("SELECT payload FROM event_outbox ORDER BY id DESC LIMIT 1")
+    assert orjson.loads(bytes(payload))["edit_summary"] == "é" * 500
+
+
 def test_a_redirect_can_be_deleted(db: Database, store: RevisionStore) -> None:
     store.write(check_entity({"id": "Q1", "type": "item", "redirect": "Q2"}))
-    delete_entity(db, "Q1")
+    store.delete("Q1")
     head = store.head("Q1")
     assert head is not None and head.is_deleted and not head.is_redirect and rows(db) == 0
 
 
 def test_a_head_that_another_writer_moves_at_the_same_time_is_left_alone(
-    connect: Callable[[], Database], db: Database, store: RevisionStore
+    connect: Callable[[], Database], db: Database, store: RevisionStore, objects: ObjectStore
 ) -> None:
     store.write(check_entity(item(1)))
     holding, done = threading.Event(), threading.Event()
@@ -90,7 +98,7 @@ def test_a_head_that_another_writer_moves_at_the_same_time_is_left_alone(
 
     def delete() -> None:
         try:
-            outcome.append(delete_entity(connect(), "Q1"))
+            outcome.append(RevisionStore(connect(), objects).delete("Q1"))
         except HeadMoved as error:
             outcome.append(error)
 

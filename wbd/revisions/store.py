@@ -1,8 +1,7 @@
-"""Entities become revisions: a snapshot object, then rows that make it visible, all or nothing.
+"""The revisions of entities: read them, write some at once, delete one.
 
 Reads:   entity_head, entity_revisions, snapshots
-Writes:  snapshot objects (write-once, before any row speaks of them), for an import id_high_water, then in one
-         transaction entity_head by compare-and-set, entity_revisions, the tables of rows.TABLES, event_outbox
+Writes:  snapshots (each key once, before any row names it), for an import id_high_water, and what commit.py writes
 Repeats: harmless; content that is stored already makes no revision
 
 A writer that dies leaves at most an object that no row names.
@@ -11,39 +10,22 @@ A writer that dies leaves at most an object that no row names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
-from wbd.engines.mysql import DUPLICATE_KEY, Database, Transaction
+from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore
-from wbd.entity.check import Entity, snapshot_bytes, snapshot_key
+from wbd.entity.check import Entity
 from wbd.entity.ids import EntityType, parse_id
 from wbd.errors import BadInput, DatabaseError, HeadMoved, PermanentError, SnapshotMissing
-from wbd.events.entity_change import NO_EDITOR, EntityChange, Operation
 from wbd.ids.high_water import HighWater
-from wbd.revisions.head_rows import write_rows
-from wbd.revisions.revision import Head, Outcome, Revision, WriteResult, shard_of
+from wbd.revisions.commit import Edit, Plan, commit, plan_deletion, plan_revision
+from wbd.revisions.revision import Head, Outcome, Revision, WriteResult
 from wbd.revisions.rows import EntityRows, rows_of
-from wbd.runtime.clock import Clock, SystemClock, iso
+from wbd.runtime.clock import Clock, SystemClock
 
 CHANGE_TOPIC = "entitybase.entity_change"
 
 _BATCH_ATTEMPTS = 3
 _ONE_BY_ONE_ATTEMPTS = 10
-_SUMMARY_LENGTH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A revision about to be written in place of *head*."""
-
-    entity: Entity
-    rows: EntityRows
-    head: Head | None
-    revision_id: int
-    operation: Operation
-    snapshot: bytes
-    key: str
 
 
 class RevisionStore:
@@ -148,8 +130,30 @@ class RevisionStore:
         """
         if len({entity.id for entity in entities}) != len(entities):
             raise BadInput("one id twice in one batch; write its revisions one after the other")
-        batch = _Batch(self, entities, editor_id, edit_summary[:_SUMMARY_LENGTH], imported=imported)
-        return batch.write()
+        edit = Edit(editor_id, edit_summary, self._clock.now())
+        return _Batch(self, entities, edit, imported=imported).write()
+
+    def delete(self, entity_id: str, *, editor_id: int | None = None, edit_summary: str = "") -> WriteResult | None:
+        """
+        Delete one entity: a revision without a snapshot becomes its head.
+
+        The revisions before it and their snapshots stay. Writing the entity again brings it back.
+
+        Returns:
+            The new revision, UNCHANGED if it was deleted before, None if there is no such entity.
+
+        Raises:
+            HeadMoved: another writer moved the head at the same time; nothing was written.
+            DatabaseUnavailable: nothing is known to be written; the same call again completes it.
+        """
+        head = self.head(entity_id)
+        if head is None:
+            return None
+        if head.is_deleted:
+            return WriteResult(entity_id, Outcome.UNCHANGED, head.revision_id)
+        plan = plan_deletion(head)
+        commit(self._db, [plan], Edit(editor_id, edit_summary, self._clock.now()), self._change_topic)
+        return plan.result()
 
     def decide(self, entities: Sequence[Entity]) -> dict[str, WriteResult | tuple[Head | None, int]]:
         """
@@ -206,21 +210,11 @@ class RevisionStore:
 class _Batch:
     """One call of write_many."""
 
-    def __init__(
-        self,
-        store: RevisionStore,
-        entities: Sequence[Entity],
-        editor_id: int | None,
-        edit_summary: str,
-        *,
-        imported: bool,
-    ) -> None:
+    def __init__(self, store: RevisionStore, entities: Sequence[Entity], edit: Edit, *, imported: bool) -> None:
         self._store = store
         self._entities = entities
-        self._editor_id = editor_id
-        self._edit_summary = edit_summary
+        self._edit = edit
         self._imported = imported
-        self._now = store._clock.now()
         self._rows: dict[str, EntityRows] = {}
         self._stored_keys: set[str] = set()
 
@@ -249,140 +243,38 @@ class _Batch:
 
     def _attempt(self, entities: Sequence[Entity]) -> dict[str, WriteResult]:
         results: dict[str, WriteResult] = {}
-        plans: list[_Plan] = []
+        plans: list[Plan] = []
+        creations: list[Entity] = []
         decisions = self._store.decide(entities)
         for entity in entities:
             decision = decisions[entity.id]
             if isinstance(decision, WriteResult):
                 results[entity.id] = decision
-            else:
-                plans.append(self._plan(entity, *decision))
+                continue
+            head, revision_id = decision
+            plans.append(plan_revision(entity, self._rows_of(entity), head, revision_id, self._edit.made_at))
+            if head is None:
+                creations.append(entity)
         if not plans:
             return results
-        new = [(plan.key, plan.snapshot) for plan in plans if plan.key not in self._stored_keys]
+        new = [(plan.snapshot_key, plan.snapshot) for plan in plans if plan.snapshot_key not in self._stored_keys]
         self._store._objects.put_many(new)
         self._stored_keys.update(key for key, _ in new)
         if self._imported:
-            self._store._high_water.raise_imported(_highest([plan.entity for plan in plans if plan.head is None]))
-        self._commit(sorted(plans, key=lambda plan: plan.entity.id))
-        for plan in plans:
-            outcome = Outcome.CREATED if plan.head is None else Outcome.UPDATED
-            parent = plan.head.revision_id if plan.head else None
-            results[plan.entity.id] = WriteResult(plan.entity.id, outcome, plan.revision_id, parent)
-        return results
+            self._store._high_water.raise_imported(_highest(creations))
+        commit(self._store._db, plans, self._edit, self._store._change_topic)
+        return results | {plan.entity_id: plan.result() for plan in plans}
 
-    def _plan(self, entity: Entity, head: Head | None, revision_id: int) -> _Plan:
+    def _rows_of(self, entity: Entity) -> EntityRows:
+        """Return the entity's rows, made once however often the batch is tried."""
         if entity.id not in self._rows:
             self._rows[entity.id] = rows_of(entity)
-        snapshot = snapshot_bytes(entity, revision_id, entity.modified or _seconds(self._now))
-        return _Plan(
-            entity=entity,
-            rows=self._rows[entity.id],
-            head=head,
-            revision_id=revision_id,
-            operation="create" if head is None or head.is_deleted else "update",
-            snapshot=snapshot,
-            key=snapshot_key(entity.id, revision_id, snapshot),
-        )
-
-    def _commit(self, plans: Sequence[_Plan]) -> None:
-        """
-        Make revisions visible in one transaction.
-
-        The heads come first: their locks serialize the writers of one entity, which also puts its events into the
-        outbox in the order of its revisions.
-
-        Raises:
-            HeadMoved: a head is not what the plan replaces; nothing was written.
-        """
-        fresh = [plan for plan in plans if plan.head is None]
-        moved = [plan for plan in plans if plan.head is not None]
-        inserting_heads = False
-
-        def work(tx: Transaction) -> None:
-            nonlocal inserting_heads
-            inserting_heads = True
-            tx.insert(
-                "entity_head (entity_id, head_revision_id, content_hash, shard, is_redirect)",
-                [
-                    (p.entity.id, p.revision_id, p.entity.content_hash, shard_of(p.entity.id), _redirects(p))
-                    for p in fresh
-                ],
-            )
-            inserting_heads = False
-            for plan in moved:
-                _move_head(tx, plan)
-            self._insert_revisions(tx, plans)
-            write_rows(tx, _rows_by_id(fresh), _rows_by_id(moved))
-            self._insert_events(tx, plans)
-
-        try:
-            self._store._db.transaction(work)
-        except DatabaseError as error:
-            if inserting_heads and error.errno == DUPLICATE_KEY:
-                raise HeadMoved("somebody else created an entity of the batch first") from error
-            raise
-
-    def _insert_revisions(self, tx: Transaction, plans: Sequence[_Plan]) -> None:
-        tx.insert(
-            "entity_revisions (entity_id, revision_id, parent_revision_id, operation, content_hash, snapshot_key,"
-            " snapshot_bytes, sitelink_id, editor_id, edit_summary)",
-            [
-                (
-                    plan.entity.id,
-                    plan.revision_id,
-                    plan.head.revision_id if plan.head else None,
-                    plan.operation,
-                    plan.entity.content_hash,
-                    plan.key,
-                    len(plan.snapshot),
-                    plan.rows.sitelink_id,
-                    self._editor_id,
-                    self._edit_summary,
-                )
-                for plan in plans
-            ],
-        )
-
-    def _insert_events(self, tx: Transaction, plans: Sequence[_Plan]) -> None:
-        timestamp = iso(self._now)
-        editor_id = NO_EDITOR if self._editor_id is None else self._editor_id
-        rows = []
-        for plan in plans:
-            event = EntityChange(
-                plan.entity.id, plan.revision_id, plan.operation, editor_id, self._edit_summary, timestamp
-            )
-            rows.append((self._store._change_topic, plan.entity.id, event.to_bytes()))
-        tx.insert("event_outbox (topic, event_key, payload)", rows)
-
-
-def _move_head(tx: Transaction, plan: _Plan) -> None:
-    assert plan.head is not None
-    entity_id, was = plan.entity.id, plan.head.revision_id
-    changed = tx.execute(
-        "UPDATE entity_head SET head_revision_id = %s, content_hash = %s, is_deleted = FALSE, is_redirect = %s"
-        " WHERE entity_id = %s AND head_revision_id = %s",
-        (plan.revision_id, plan.entity.content_hash, _redirects(plan), entity_id, was),
-    )
-    if changed != 1:
-        raise HeadMoved(f"{entity_id}: head is no longer r{was}")
+        return self._rows[entity.id]
 
 
 def _highest(entities: Iterable[Entity]) -> dict[EntityType, int]:
     """Return the highest number of each type."""
-    found: dict[EntityType, int] = {}
+    highest: dict[EntityType, int] = {}
     for entity in entities:
-        found[entity.type] = max(parse_id(entity.id).number, found.get(entity.type, 0))
-    return found
-
-
-def _rows_by_id(plans: Iterable[_Plan]) -> dict[str, EntityRows]:
-    return {plan.entity.id: plan.rows for plan in plans}
-
-
-def _redirects(plan: _Plan) -> bool:
-    return plan.entity.redirect is not None
-
-
-def _seconds(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        highest[entity.type] = max(parse_id(entity.id).number, highest.get(entity.type, 0))
+    return highest
