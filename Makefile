@@ -6,13 +6,16 @@ ENTITIES ?= 500
 KILLS ?= 200
 SEED ?=
 FUZZ_S ?= 60
+COVER ?= tests
 FUZZ ?=
 BENCHES := pipeline setdiff ids diff
 NATIVE := $(shell find wbd -name '*.[ch]')
 SANITIZED := build/sanitized
+COVERAGE := build/coverage
+EXTENSIONS := rdf/_setdiff diff/_spans rdf/_turtle ids/_segment
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff engines clean
+.PHONY: demo up down test coverage native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -29,13 +32,27 @@ test: $(VENV)/.installed engines  ## every test, on real engines
 
 native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built under ASan and UBSan
 	mkdir -p $(SANITIZED)
-	for one in rdf/_setdiff diff/_spans rdf/_turtle ids/_segment; do \
+	for one in $(EXTENSIONS); do \
 	    $(CC) -shared -fPIC -std=c11 $(SANITIZE) \
 	        -isystem $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	        wbd/$${one%/*}/*.c -o $(SANITIZED)/$${one#*/}.so || exit 1; \
 	done
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WBD_NATIVE_DIR=$(SANITIZED) $(PY) -m pytest tests/native
+
+coverage: $(VENV)/.installed engines  ## branch coverage of Python by COVER, of C by the native tests; report in build/coverage
+	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	for one in $(EXTENSIONS); do \
+	    $(CC) -shared -fPIC -std=c11 -O0 -g --coverage -fprofile-update=atomic \
+	        -isystem $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	        wbd/$${one%/*}/*.c -o $(COVERAGE)/$${one#*/}.so || exit 1; \
+	done
+	WBD_NATIVE_DIR=$(COVERAGE) $(PY) -m pytest tests/native
+	$(VENV)/bin/gcovr --root . --filter wbd/ --txt-metric branch --object-directory $(COVERAGE) \
+	    --json-summary $(COVERAGE)/c.json --txt $(COVERAGE)/c.txt && cat $(COVERAGE)/c.txt
+	$(PY) -m coverage run -m pytest $(COVER)
+	$(PY) -m coverage combine -q && $(PY) -m coverage json -q -o $(COVERAGE)/python.json
+	$(PY) -m coverage report | tee $(COVERAGE)/python.txt | tail -n 40
 
 fuzz: $(VENV)/.fuzz  ## FUZZ_S seconds of each target, or of those that FUZZ names; fails and names the input on a crash
 	$(PY) -m tests.fuzz.run $(FUZZ) --seconds $(FUZZ_S) $(if $(SEED),--seed $(SEED))

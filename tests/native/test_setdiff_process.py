@@ -136,9 +136,9 @@ def test_the_library_works_without_the_extension() -> None:
 import sys
 sys.modules["wbd.rdf._setdiff"] = None
 from wbd.rdf import setdiff
-from wbd.diff import entities
+from wbd.rdf import graph_diff
 assert setdiff._difference is setdiff.difference_twin
 assert setdiff.difference(b"a\\nb\\n", b"b\\nc") == (b"c\\n", b"a\\n")
-assert entities.diff_ntriples(b"a\\nb\\n", b"b\\nc") == entities.RdfDiff(["c"], ["a"])
+assert graph_diff.diff_ntriples(b"a\\nb\\n", b"b\\nc") == graph_diff.RdfDiff(["c"], ["a"])
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
