@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +23,7 @@ from wbd.entity.ids import MAX_ID, EntityType
 from wbd.errors import BadInput, RangeContention, RangeRefused
 from wbd.ids.high_water import add_missing_rows, in_lock_order
 from wbd.ids.id_range import IdRange
+from wbd.runtime.clock import Clock, SystemClock
 
 # The documents' first row of each type, and its range_size.
 FIRST_RANGE = (1, 1000, 1, 1000)
@@ -102,13 +102,15 @@ class RangeTable:
         *,
         floors: Mapping[EntityType, int] | None = None,
         reserved: Iterable[IdRange] = (),
+        clock: Clock | None = None,
     ) -> None:
         """
         Args:
-            floors: first id of a type to give out, for an installation that has ids in use from elsewhere.
+            floors: first id of a type to give out, for an installation where lower ids are in use already.
             reserved: ids that are never given out.
         """
         self._db = db
+        self._clock = clock or SystemClock()
         self._floors = {entity_type: (floors or {}).get(entity_type, 1) for entity_type in EntityType}
         skip = sorted(reserved, key=lambda one: one.first)
         self._skip = {t: [one for one in skip if one.entity_type is t] for t in EntityType}
@@ -219,7 +221,7 @@ class RangeTable:
             except RangeContention:
                 with self._lock:
                     state.stats.lost_races += 1
-                time.sleep(random.uniform(0, min(_LOST_RACE_WAIT_MAX_S, 0.001 * 2**attempt)))
+                self._clock.sleep(random.uniform(0, min(_LOST_RACE_WAIT_MAX_S, 0.001 * 2**attempt)))
                 continue
             with self._lock:
                 state.reserved(taken)
