@@ -15,7 +15,8 @@ COVERAGE := build/coverage
 EXTENSIONS := rdf/_setdiff diff/_spans rdf/_turtle ids/_segment
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test coverage native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff engines clean
+.PHONY: demo up down test test-light-client coverage native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff \
+    engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -29,6 +30,12 @@ down: $(VENV)/.installed  ## stop the group
 test: $(VENV)/.installed engines  ## every test, on real engines
 	scripts/install-s3-server.sh
 	$(PY) -m pytest
+
+test-light-client: $(VENV)/.installed  ## wbd.ids in a throw-away environment that has no other package but hiredis
+	rm -rf build/light
+	$(PY) -m venv build/light
+	build/light/bin/python -m pip install --quiet --disable-pip-version-check --no-deps . hiredis
+	WBD_LIGHT_PYTHON=$(CURDIR)/build/light/bin/python $(PY) -m pytest tests/unit/ids/test_light_client.py
 
 native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built under ASan and UBSan
 	mkdir -p $(SANITIZED)

@@ -27,10 +27,10 @@ from tests.chaos.ids_taker import Options
 from wbd.engines.mysql import Database
 from wbd.errors import SegmentUnusable, WbdError
 from wbd.ids import EntityType, IdClient, IdRange
+from wbd.ids.attachment import Attachment, open_segment
 from wbd.ids.pool import IdPool
 from wbd.ids.ranges import RangeTable
 from wbd.ids.segment import LAYOUT_VERSION
-from wbd.ids.segment_file import Attachment, open_segment
 from wbd.provision import servers
 from wbd.settings.kinds import DatabaseAddress
 from wbd.stack.mariadb import MariaDB

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import ids_figures
+from bench import ids_figures, ids_import
 
 
 def test_the_figures_in_the_readme_are_the_recorded_ones() -> None:
@@ -36,6 +36,13 @@ def test_a_figure_short_of_its_aim_is_said_to_be_short() -> None:
     result["outage"]["errors"] = 3
     text = ids_figures.markdown(result)
     assert "| 0.970 x | **no** |" in text and "| 3 errors | **no** |" in text
+
+
+def test_the_cost_of_the_import_in_the_documentation_is_the_recorded_one() -> None:
+    sentence = ids_import.sentence(ids_import.recorded())
+    pages = {path.name: " ".join(path.read_text().split()) for path in (ids_import.ROOT / "docs").rglob("*.md")}
+    assert [name for name, text in pages.items() if sentence in text], f"no page says: {sentence}"
+    assert ids_import.recorded()["rows"]["wbd.ids"]["ms"]["runs"] >= 20
 
 
 def test_the_rest_of_the_readme_is_left_alone() -> None:

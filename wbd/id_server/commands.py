@@ -21,9 +21,9 @@ from typing import Any, Protocol
 from wbd.entity.ids import EntityType, parse_type
 from wbd.errors import BadInput
 from wbd.id_server import resp
+from wbd.ids.attachment import Attachment
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool, Lane
-from wbd.ids.segment_file import Attachment
 
 # The parameters that redis-benchmark reads before it begins; this server saves nothing.
 _CONFIG = {b"save": b"", b"appendonly": b"no"}

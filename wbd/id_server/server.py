@@ -26,8 +26,8 @@ from wbd.id_server.commands import Parser, PlanCache
 from wbd.id_server.connection import Connection, Service
 from wbd.id_server.fast_path import FastPath, open_fast_path
 from wbd.id_server.socket_file import BACKLOG, SocketFile
+from wbd.ids.attachment import Attachment
 from wbd.ids.pool import IdPool
-from wbd.ids.segment_file import Attachment
 from wbd.runtime.clock import Clock, SystemClock
 
 # While a client waits for ids, the refill is asked for again at this interval; also the precision of Clients' clock.

@@ -15,18 +15,20 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import hiredis
 
 from wbd.entity.ids import EntityType, format_id, parse_type
 from wbd.errors import BadInput, IdsUnavailable, SegmentUnusable, WbdError
+from wbd.ids.attachment import Attachment, open_segment
 from wbd.ids.id_range import IdRange
 from wbd.ids.peer import Peer
 from wbd.ids.pool import LANES
 from wbd.ids.segment import ALL, BLOCK, Taker
-from wbd.ids.segment_file import Attachment, open_segment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 

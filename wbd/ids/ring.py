@@ -15,10 +15,11 @@ from contextlib import suppress
 from typing import Any
 
 from wbd.errors import SegmentUnusable
+from wbd.ids.attachment import Attachment
 from wbd.ids.id_range import IdRange
 from wbd.ids.pool import IdPool
 from wbd.ids.segment import Segment
-from wbd.ids.segment_file import Attachment, SegmentFile
+from wbd.ids.segment_file import SegmentFile
 
 # How often the waiting thread looks whether it should end; a taker wakes it at once.
 _LOOK_S = 1.0

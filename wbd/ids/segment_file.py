@@ -17,26 +17,16 @@ import os
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from wbd.errors import SegmentUnusable
+from wbd.ids.attachment import Attachment
 from wbd.ids.peer import group_id
 from wbd.ids.segment import LAYOUT_VERSION, SEGMENT_BYTES, Segment
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Somebody may remove the file between the opening and the lock; more often than this is no accident.
 _ATTEMPTS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """Where a process of this host finds the segment; device and inode tell the file from its successor."""
-
-    path: str
-    device: int
-    inode: int
-    layout: int
 
 
 class SegmentFile:
@@ -168,32 +158,6 @@ class SegmentFile:
                 os.chown(folder, -1, gid)
             if mode != found.st_mode:
                 folder.chmod(stat.S_IMODE(mode))
-
-
-def open_segment(where: Attachment, owner_uid: int) -> Segment:
-    """
-    Map the segment at *where* to take from it.
-
-    Raises:
-        SegmentUnusable: not the file that *where* names, not of *owner_uid*, not a segment of this version, or not
-            ours to open.
-    """
-    if where.layout != LAYOUT_VERSION:
-        raise SegmentUnusable(f"segment {where.path}: layout {where.layout}; this process knows {LAYOUT_VERSION}")
-    try:
-        fd = os.open(where.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise SegmentUnusable(f"segment {where.path}: {error.strerror}") from error
-    try:
-        found = os.fstat(fd)
-        if (found.st_dev, found.st_ino) != (where.device, where.inode):
-            raise SegmentUnusable(f"segment {where.path}: another file than the id server's")
-        if found.st_uid != owner_uid:
-            raise SegmentUnusable(f"segment {where.path}: owned by uid {found.st_uid}, not by the id server")
-        # That it is of this boot and of the right database, the server knows.
-        return Segment(fd, None)
-    finally:
-        os.close(fd)
 
 
 def boot_id() -> str:

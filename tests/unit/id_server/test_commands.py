@@ -20,8 +20,8 @@ from tests.unit.id_server.conftest import ITEM, WAYS, Client, Connect, Serve, co
 from wbd.entity.ids import MAX_ID
 from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
+from wbd.ids.attachment import Attachment
 from wbd.ids.id_range import IdRange
-from wbd.ids.segment_file import Attachment
 
 
 def test_next_incr_and_range_count_one_sequence_a_type(serve: Serve, connect: Connect) -> None:

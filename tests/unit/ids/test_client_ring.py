@@ -21,8 +21,9 @@ from wbd.id_server.clients import ServerLimits
 from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
 from wbd.ids import AsyncIdClient, EntityType, EnumerationService, IdClient, IdRange
+from wbd.ids.attachment import Attachment
 from wbd.ids.pool import IdPool
-from wbd.ids.segment_file import Attachment, SegmentFile
+from wbd.ids.segment_file import SegmentFile
 
 ITEM = EntityType.ITEM
 

@@ -15,8 +15,9 @@ import pytest
 
 from tests.conftest import without
 from wbd.errors import ConfigError, SegmentUnusable
+from wbd.ids.attachment import Attachment, open_segment
 from wbd.ids.segment import LAYOUT_VERSION, SEGMENT_BYTES, UP_TO, Segment
-from wbd.ids.segment_file import Attachment, SegmentFile, open_segment
+from wbd.ids.segment_file import SegmentFile
 
 try:
     import wbd.ids._segment  # noqa: F401
