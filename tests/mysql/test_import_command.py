@@ -62,5 +62,16 @@ def test_the_summary_says_that_an_input_ended_early(db: Database, address: Datab
     assert f"rejected lines, with reasons: {path}.rejected.jsonl" in out
     assert err.startswith(f"wbd import: {path}: not read to its end: around byte ")
     assert "gzip data ends too early (truncated)" in err
+    cut = orjson.loads(run(address, tmp_path, "--json", str(path))[1])["cut_short"]
+    assert [(one["file"], "gzip data ends too early" in one["reason"]) for one in cut] == [(str(path), True)]
     path.write_bytes(whole)
     assert run(address, tmp_path, str(path))[2] == ""
+
+
+def test_the_words_of_an_entity_are_not_taken_for_damage(
+    db: Database, address: DatabaseAddress, tmp_path: Path
+) -> None:
+    path = write_lines(tmp_path / "dump.jsonl", [{"type": "item", "id": "of the compressed file"}, item(1)])
+    code, out, err = run(address, tmp_path, "--json", str(path))
+    report = orjson.loads(out)
+    assert (code, err, report["rejected"], report["cut_short"]) == (1, "", 1, [])

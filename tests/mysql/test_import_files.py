@@ -23,7 +23,7 @@ from tests.mysql.import_cases import Json, check_laws, dump, events, generated, 
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.errors import ObjectStoreUnavailable
-from wbd.importing.importer import ImportReport, Progress, import_files
+from wbd.importing.importer import ImportProgress, ImportReport, import_files
 from wbd.revisions.store import RevisionStore
 from wbd.settings.kinds import DatabaseAddress, ObjectsAddress
 
@@ -54,7 +54,7 @@ def world(db: Database, tmp_path: Path) -> Iterator[World]:
 
 
 def counts(report: ImportReport) -> tuple[int, int, int, int, int]:
-    assert report.trouble == []
+    assert report.trouble == ()
     assert report.read == (report.created + report.updated + report.unchanged + report.stale + report.rejected)
     return (report.created, report.updated, report.unchanged, report.stale, report.rejected)
 
@@ -158,7 +158,7 @@ def test_bad_lines_are_set_aside_with_line_reason_and_place_and_the_rest_goes_in
         assert entry["text"] == line[:1001].decode(errors="replace")[:1000]
     assert rejected[8]["entity_id"] == "Q98"
     assert rejected[8]["place"] == "claims.P1[0].mainsnak"
-    assert report.rejected_files == [f"{path}.rejected.jsonl"]
+    assert report.rejected_files == (f"{path}.rejected.jsonl",)
     mode = stat.S_IMODE(Path(report.rejected_files[0]).stat().st_mode)
     assert mode == 0o600
     assert check_laws(world.db, world.objects) == 5
@@ -245,7 +245,7 @@ def test_redirects_come_and_go(world: World) -> None:
 
 def test_progress_tells_bytes_and_counts_and_ends_with_all(world: World) -> None:
     path = write_lines(world.folder / "many.jsonl", [*generated(200, 0), {"type": "item"}])
-    seen: list[Progress] = []
+    seen: list[ImportProgress] = []
     world.load(path, on_progress=seen.append)
     last = seen[-1]
     assert (last.done, last.rejected, last.waiting) == (200, 1, None)
@@ -258,7 +258,7 @@ def test_an_import_that_is_asked_to_stop_leaves_whole_entities_and_a_second_run_
     path = write_lines(world.folder / "history.jsonl", history)
     stop = threading.Event()
 
-    def stop_soon(now: Progress) -> None:
+    def stop_soon(now: ImportProgress) -> None:
         if now.done:
             stop.set()
 

@@ -15,7 +15,7 @@ from wbd.engines.mysql import Database
 from wbd.engines.objects import Buckets, ObjectStore, open_store
 from wbd.entity.check import check_entity
 from wbd.errors import ObjectStoreUnavailable
-from wbd.importing.importer import Progress, import_files
+from wbd.importing.importer import ImportProgress, import_files
 from wbd.provision import servers
 from wbd.revisions.store import RevisionStore
 from wbd.settings.kinds import DatabaseAddress, ObjectsAddress
@@ -52,7 +52,7 @@ def test_an_import_into_s3_keeps_every_law(db: Database, bucket: ObjectStore, tm
     history = generated(150, 150)
     path = write_lines(tmp_path / "history.jsonl", history)
     report = import_files([path], RevisionStore(db, bucket))
-    assert report.trouble == []
+    assert report.trouble == ()
     assert report.created == check_laws(db, bucket) == len({revision["id"] for revision in history})
     before = dump(db)
     assert import_files([path], RevisionStore(db, bucket)).unchanged == len(history)
@@ -66,7 +66,7 @@ def test_an_object_store_that_dies_in_the_middle_is_waited_for_and_nothing_is_lo
     path = write_lines(tmp_path / "history.jsonl", history)
     died, waited = threading.Event(), threading.Event()
 
-    def watch(now: Progress) -> None:
+    def watch(now: ImportProgress) -> None:
         if now.done and not died.is_set():
             s3.kill()
             died.set()
@@ -77,7 +77,7 @@ def test_an_object_store_that_dies_in_the_middle_is_waited_for_and_nothing_is_lo
 
     report = import_files([path], RevisionStore(db, bucket), on_progress=watch)
     assert waited.is_set()
-    assert (report.trouble, report.rejected, report.read) == ([], 0, len(history))
+    assert (report.trouble, report.rejected, report.read) == ((), 0, len(history))
     check_laws(db, bucket)
 
 

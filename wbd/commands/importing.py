@@ -23,9 +23,7 @@ from wbd.commands.arguments import whole_number
 from wbd.commands.terminal import print_table
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.importing.importer import ImportReport, import_files
-from wbd.importing.importer import Progress as ImportProgress
-from wbd.importing.rejects import reject_path
+from wbd.importing.importer import ImportProgress, ImportReport, import_files
 from wbd.revisions.store import RevisionStore
 from wbd.settings.load import load
 
@@ -35,8 +33,6 @@ _EXIT_INTERRUPTED = 130
 # Without a terminal, such as in a log, a line now and then.
 _LINE_EVERY_S = 5.0
 _MAX_EDITOR_ID = 2**32 - 1
-# Of all reasons for a rejection only those of a file that could not be decompressed to its end hold these words.
-_DAMAGED = "of the compressed file"
 
 OnProgress = Callable[[ImportProgress], None]
 
@@ -102,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode() + "\n")
     elif report.read or not report.trouble:
         _print_report(report)
-    for message in [*_cut_short(args.files, args.rejects, report), *_empty(args.files, report), *report.trouble]:
+    for message in [*_cut_short(report), *_empty(args.files, report), *report.trouble]:
         sys.stderr.write(f"wbd import: {message}\n")
     if report.trouble:
         return _EXIT_TROUBLE
@@ -209,17 +205,10 @@ def _print_report(report: ImportReport) -> None:
         sys.stdout.write(f"rejected lines, with reasons: {path}\n")
 
 
-def _cut_short(files: list[str], rejects_folder: Path | None, report: ImportReport) -> Iterator[str]:
-    """Say of which inputs the rest could not be read, from what was set aside of them."""
-    names = {"stdin" if name == "-" else name for name in files}
-    inputs = {str(reject_path(name, rejects_folder)): name for name in names}
-    for path in report.rejected_files:
-        with suppress(OSError), Path(path).open("rb") as lines:
-            reasons = (str(orjson.loads(line)["reason"]) for line in lines if _DAMAGED.encode() in line)
-            for reason in reasons:
-                if _DAMAGED in reason:
-                    yield f"{inputs.get(path, path)}: not read to its end: {reason}; what came before it is in"
-                    break
+def _cut_short(report: ImportReport) -> Iterator[str]:
+    """Say which inputs could not be read to their end."""
+    for cut in report.cut_short:
+        yield f"{cut.file}: not read to its end: {cut.reason}; what came before it is in"
 
 
 def _empty(files: list[str], report: ImportReport) -> Iterator[str]:

@@ -10,8 +10,8 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from wbd.errors import BadEntity, BadInput
+from wbd.importing.input_file import InputFile
 from wbd.importing.reader import read_entities
-from wbd.importing.source import Source
 from wbd.mapping.context import MappingContext
 from wbd.mapping.entity import FAULTS, map_entity
 from wbd.rdf.documents import N_QUADS, N_TRIPLES, RDF_XML, TRIG, TURTLE, media_type_of
@@ -70,7 +70,7 @@ def read_file(path: str, kind: str | None) -> RdfFile:
     """
     pieces: list[bytes] = []
     size = 0
-    source = Source.open(path)
+    source = InputFile.open(path)
     try:
         with source:
             for piece in source.chunks():

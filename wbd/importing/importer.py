@@ -14,15 +14,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from wbd.entity.check import check_entity
 from wbd.errors import BadEntity, BadInput, PermanentError, RetryableError
+from wbd.importing.input_file import DamagedInput, InputFile, ReadStopped
 from wbd.importing.reader import DEFAULT_MAX_LINE_BYTES, Line, read_entities
 from wbd.importing.rejects import RejectFile, reject_path
-from wbd.importing.source import ReadStopped, Source
 from wbd.importing.writers import Item, Writers
 from wbd.revisions.revision import Outcome, WriteResult
 from wbd.revisions.store import RevisionStore
@@ -32,7 +32,15 @@ _PROGRESS_EVERY_S = 0.1
 _BACKOFF = Backoff(first_s=0.5, max_s=15.0)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """An input whose rest could not be read because its compressed data is damaged, and where and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImportReport:
     """
     What one import did.
@@ -41,21 +49,23 @@ class ImportReport:
         read: entities found, and rejected lines.
         bytes: of the files as they are stored, compressed or not.
         rejected_files: where the rejected lines were set aside.
+        cut_short: inputs that could not be read to their end; each is one of the rejected lines too.
         interrupted: it was asked to stop before the end.
-        trouble: why files, or all that was left, could not be read or written.
+        trouble: why files, or everything after some point, could not be read or written.
     """
 
-    read: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    stale: int = 0
-    rejected: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    rejected_files: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    trouble: list[str] = field(default_factory=list)
+    read: int
+    created: int
+    updated: int
+    unchanged: int
+    stale: int
+    rejected: int
+    bytes: int
+    seconds: float
+    rejected_files: tuple[str, ...]
+    cut_short: tuple[CutShort, ...]
+    interrupted: bool
+    trouble: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON-able values."""
@@ -63,7 +73,7 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ImportProgress:
     """
     Where an import is.
 
@@ -90,7 +100,7 @@ def import_files(
     give_up_s: float | None = None,
     editor_id: int | None = None,
     edit_summary: str = "",
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[ImportProgress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> ImportReport:
     """
@@ -114,6 +124,7 @@ def import_files(
 class _File:
     """One input: its rejections, and how many of its entities are on their way."""
 
+    name: str
     rejects: RejectFile
     pending: int = 0
     ended: bool = False
@@ -122,7 +133,7 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where an entity stood."""
+    """The position of an entity in the input."""
 
     file: _File
     line: Line
@@ -138,7 +149,7 @@ class _Import:
         give_up_s: float | None,
         editor_id: int | None,
         edit_summary: str,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: Callable[[ImportProgress], None] | None,
         stop: threading.Event,
     ) -> None:
         self._store = store
@@ -147,14 +158,17 @@ class _Import:
         self._edit_summary = edit_summary
         self._on_progress = on_progress
         self._stop = stop
-        self._report = ImportReport()
         self._outcomes: Counter[Outcome] = Counter()
+        self._rejected = 0
+        self._rejected_files: list[str] = []
+        self._cut_short: list[CutShort] = []
+        self._trouble: list[str] = []
         self._files: list[_File] = []
         self._lock = threading.Lock()
         self._waiting: dict[int, str] = {}
         self._gave_up: str | None = None
         self._reject_paths: set[Path] = set()
-        self._source: Source | None = None
+        self._source: InputFile | None = None
         self._bytes_before = 0
         self._bytes_total: int | None = None
         self._next_progress_mono_s = 0.0
@@ -178,26 +192,33 @@ class _Import:
                 raise
         for file in self._files:
             file.rejects.close(complete=False)
-        report = self._report
-        report.interrupted = self._stop.is_set() and self._gave_up is None
-        if self._gave_up is not None:
-            report.trouble.append(self._gave_up)
-        report.created, report.updated, report.unchanged, report.stale = (
-            self._outcomes[outcome] for outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED, Outcome.STALE)
-        )
-        report.read = report.rejected + self._outcomes.total()
-        report.bytes = self._bytes_before
-        report.seconds = time.monotonic() - started
         self._tick(at_once=True)
-        return report
+        return self._report(time.monotonic() - started)
+
+    def _report(self, seconds: float) -> ImportReport:
+        trouble = self._trouble if self._gave_up is None else [*self._trouble, self._gave_up]
+        return ImportReport(
+            read=self._rejected + self._outcomes.total(),
+            created=self._outcomes[Outcome.CREATED],
+            updated=self._outcomes[Outcome.UPDATED],
+            unchanged=self._outcomes[Outcome.UNCHANGED],
+            stale=self._outcomes[Outcome.STALE],
+            rejected=self._rejected,
+            bytes=self._bytes_before,
+            seconds=seconds,
+            rejected_files=tuple(self._rejected_files),
+            cut_short=tuple(self._cut_short),
+            interrupted=self._stop.is_set() and self._gave_up is None,
+            trouble=tuple(trouble),
+        )
 
     def _read_file(self, path: Path | str | BinaryIO, max_line_bytes: int, rejects_folder: Path | None) -> None:
         try:
-            source = Source.open(path, stop=self._stop)
+            source = InputFile.open(path, stop=self._stop)
         except BadInput as error:
-            self._report.trouble.append(str(error))
+            self._trouble.append(str(error))
             return
-        file = _File(RejectFile(self._free_path(reject_path(source.name, rejects_folder))))
+        file = _File(source.name, RejectFile(self._free_path(reject_path(source.name, rejects_folder))))
         self._files.append(file)
         self._source = source
         with source:
@@ -211,9 +232,9 @@ class _Import:
             except ReadStopped:
                 pass
             except OSError as error:
-                self._report.trouble.append(f"{source.name}: reading failed at byte {source.consumed_bytes}: {error}")
+                self._trouble.append(f"{source.name}: reading failed at byte {source.consumed_bytes}: {error}")
             except BadInput as error:
-                self._report.trouble.append(str(error))
+                self._trouble.append(str(error))
         self._bytes_before += source.consumed_bytes
         self._source = None
         with self._lock:
@@ -224,6 +245,8 @@ class _Import:
         self._tick()
         if line.entity is None:
             assert line.rejection is not None
+            if isinstance(line.rejection, DamagedInput):
+                self._cut_short.append(CutShort(file.name, str(line.rejection)))
             self._reject(file, line, str(line.rejection), line.rejection.place, None)
             return
         try:
@@ -288,9 +311,9 @@ class _Import:
             self._give_up(str(error))
             return
         with self._lock:
-            self._report.rejected += 1
-            if str(file.rejects.path) not in self._report.rejected_files:
-                self._report.rejected_files.append(str(file.rejects.path))
+            self._rejected += 1
+            if str(file.rejects.path) not in self._rejected_files:
+                self._rejected_files.append(str(file.rejects.path))
 
     def _give_up(self, why: str) -> None:
         with self._lock:
@@ -318,12 +341,12 @@ class _Import:
             return
         self._next_progress_mono_s = time.monotonic() + _PROGRESS_EVERY_S
         with self._lock:
-            done, rejected = self._outcomes.total(), self._report.rejected
+            done, rejected = self._outcomes.total(), self._rejected
             waiting = next(iter(self._waiting.values()), None)
         source = self._source
         consumed = self._bytes_before + (source.consumed_bytes if source else 0)
         name = source.name if source else ""
-        self._on_progress(Progress(name, consumed, self._bytes_total, done, rejected, waiting))
+        self._on_progress(ImportProgress(name, consumed, self._bytes_total, done, rejected, waiting))
 
 
 def _total_bytes(files: Sequence[Path | str | BinaryIO]) -> int | None:

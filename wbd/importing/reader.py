@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from wbd.errors import BadInput
-from wbd.importing.source import Source, TextLine
+from wbd.importing.input_file import InputFile, TextLine
 from wbd.importing.strict_json import JsonPath, parse, show_path
 
 DEFAULT_MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -44,25 +44,27 @@ class Line:
     rejection: BadInput | None = None
 
 
-def read_entities(path: Path | str | BinaryIO | Source, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> Iterator[Line]:
+def read_entities(
+    path: Path | str | BinaryIO | InputFile, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+) -> Iterator[Line]:
     """
-    Yield every entity of a path, of standard input ("-"), of a binary stream or of an open Source.
+    Yield every entity of a path, of standard input ("-"), of a binary stream or of an open InputFile.
 
     Raises:
         BadInput: no such file, a folder, or not readable.
         OSError: the disk or the pipe failed while reading.
     """
-    if isinstance(path, Source):
+    if isinstance(path, InputFile):
         yield from _Framing(path, max_line_bytes).entities()
         return
-    with Source.open(path) as source:
+    with InputFile.open(path) as source:
         yield from _Framing(source, max_line_bytes).entities()
 
 
 class _Framing:
     """Finds out whether lines or the whole file are the JSON texts, and yields what they hold."""
 
-    def __init__(self, source: Source, limit_bytes: int) -> None:
+    def __init__(self, source: InputFile, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._lines = source.lines(limit_bytes)
         self._good = 0
@@ -162,7 +164,7 @@ class _Framing:
 
     def _lines_of(self, first: TextLine, whole: bytes) -> Iterator[Line]:
         """Read again, line by line, what was held as a document."""
-        for line in Source(io.BytesIO(whole), "held").lines(self._limit_bytes):
+        for line in InputFile(io.BytesIO(whole), "held").lines(self._limit_bytes):
             yield from self._line(
                 TextLine(line.number + first.number - 1, line.offset + first.offset, line.text, line.length_bytes)
             )

@@ -54,6 +54,10 @@ class ReadStopped(Exception):
     """The caller asked to stop while the input gave nothing."""
 
 
+class DamagedInput(BadInput):
+    """Compressed data that is damaged or ends too early; everything before it was read, nothing after it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextLine:
     """One line without its end; *offset* counts uncompressed bytes from 0, *number* lines from 1."""
@@ -70,8 +74,8 @@ class TextLine:
         return self.length_bytes > len(self.text)
 
 
-class Source:
-    """An open input: ``with Source.open(path) as source: for line in source.lines(limit): ...``."""
+class InputFile:
+    """An open input: ``with InputFile.open(path) as source: for line in source.lines(limit): ...``."""
 
     def __init__(
         self,
@@ -91,7 +95,7 @@ class Source:
         self._stop = stop
 
     @classmethod
-    def open(cls, path: Path | str | BinaryIO, *, stop: threading.Event | None = None) -> Source:
+    def open(cls, path: Path | str | BinaryIO, *, stop: threading.Event | None = None) -> InputFile:
         """
         Open a path, "-" for standard input, or a binary stream that the caller closes.
 
@@ -117,7 +121,7 @@ class Source:
             return cls(cast(BinaryIO, raw), str(path), owned=True, size_bytes=mode.st_size)
         return cls(cast(BinaryIO, raw), str(path), owned=True, stop=stop)
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> InputFile:
         return self
 
     def __exit__(
@@ -131,8 +135,8 @@ class Source:
         Yield the uncompressed content in pieces.
 
         Raises:
-            BadInput: a format that is not read, or compressed data that is damaged or ends too early; what came
-                before it has been yielded.
+            BadInput: a format that is not read.
+            DamagedInput: compressed data is damaged or ends too early; what came before it has been yielded.
         """
         first = self._read_at_least(6)
         for magic, advice in _NOT_READ.items():
@@ -230,7 +234,7 @@ class Source:
             except (zlib.error, OSError, EOFError, zstandard.ZstdError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
-                raise BadInput(f"{self.compression} data {error}", self._where()) from error
+                raise DamagedInput(f"{self.compression} data {error}", self._where()) from error
             if magic == _GZIP:
                 # Tapes and some tools pad a gzip file with zeros, which gzip(1) ignores.
                 data = data.lstrip(b"\0")
@@ -239,7 +243,7 @@ class Source:
                 if magic == _GZIP:
                     data = data.lstrip(b"\0")
             if data and not (_is_zstd(data) if magic is None else data.startswith(magic)):
-                raise BadInput(f"{self.compression} data ends, and something else follows", self._where())
+                raise DamagedInput(f"{self.compression} data ends, and something else follows", self._where())
 
     def _where(self) -> str:
         return f"around byte {self.consumed_bytes} of the compressed file"

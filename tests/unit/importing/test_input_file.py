@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wbd.errors import BadInput
-from wbd.importing.source import ReadStopped, Source, TextLine
+from wbd.importing.input_file import InputFile, ReadStopped, TextLine
 
 Compress = Callable[[bytes], bytes]
 TEXT = b"".join(b'{"id":"Q%d","x":"%s"}\n' % (i, b"abc" * (i % 50)) for i in range(1, 3000))
@@ -32,14 +32,14 @@ PACKED = [name for name in COMPRESSIONS if name != "none"]
 
 
 def lines_of(data: bytes, limit_bytes: int = 1 << 20) -> list[TextLine]:
-    return list(Source(io.BytesIO(data), "test").lines(limit_bytes))
+    return list(InputFile(io.BytesIO(data), "test").lines(limit_bytes))
 
 
 @pytest.mark.parametrize("name", list(COMPRESSIONS))
 def test_compression_is_told_by_content_not_by_name(name: str, tmp_path: Path) -> None:
     path = tmp_path / "no-extension"
     path.write_bytes(COMPRESSIONS[name](TEXT))
-    with Source.open(path) as source:
+    with InputFile.open(path) as source:
         assert b"".join(source.chunks()) == TEXT
         assert source.compression == name
         assert source.consumed_bytes == source.size_bytes == path.stat().st_size
@@ -49,7 +49,7 @@ def test_compression_is_told_by_content_not_by_name(name: str, tmp_path: Path) -
 def test_several_members_or_frames_in_a_row_are_one_text(name: str) -> None:
     parts = [TEXT[start : start + 7001] for start in range(0, len(TEXT), 7001)]
     packed = b"".join(map(COMPRESSIONS[name], parts))
-    assert b"".join(Source(io.BytesIO(packed), "test").chunks()) == TEXT
+    assert b"".join(InputFile(io.BytesIO(packed), "test").chunks()) == TEXT
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -148,7 +148,7 @@ def test_an_empty_file_has_no_lines() -> None:
 def test_what_cannot_be_opened_is_an_error_with_its_path(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadInput, match=name):
-        Source.open(tmp_path / name)
+        InputFile.open(tmp_path / name)
 
 
 def test_a_wait_for_a_silent_pipe_ends_when_asked_to(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_wait_for_a_silent_pipe_ends_when_asked_to(tmp_path: Path) -> None:
     holder = os.open(path, os.O_RDWR)
     stop = threading.Event()
     stop.set()
-    with Source.open(path, stop=stop) as source, pytest.raises(ReadStopped):
+    with InputFile.open(path, stop=stop) as source, pytest.raises(ReadStopped):
         next(source.chunks())
     os.close(holder)
 
@@ -172,7 +172,7 @@ def test_lines_are_those_of_the_text_whatever_the_pieces(texts: list[bytes], pie
             return self.read(piece_bytes)
 
     data = b"x\n" + b"\n".join(texts)
-    lines = list(Source(Trickle(data), "test").lines(1 << 20))
+    lines = list(InputFile(Trickle(data), "test").lines(1 << 20))
     expected = data.split(b"\n")
     assert [line.text for line in lines] == (expected if expected[-1] else expected[:-1])
     for line in lines:
