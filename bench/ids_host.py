@@ -21,9 +21,12 @@ import redis
 from wbd.engines.mysql import Database
 from wbd.errors import ConfigError
 from wbd.group import reports
+from wbd.id_server.report import IdServerReport
 from wbd.ids import IdClient
+from wbd.ids.refill import SupplyReport
 from wbd.provision import servers
 from wbd.runtime import health
+from wbd.runtime.report import Report
 from wbd.settings.load import load
 
 T = TypeVar("T")
@@ -96,7 +99,7 @@ class IdHost:
     def wait_ready(self) -> None:
         """Wait until the worker serves with ids of every type."""
         try:
-            wait_until(lambda: self._process.poll() is not None or self.health().get("ready"), "the id worker is ready")
+            wait_until(lambda: self._process.poll() is not None or self.report().ready, "the id worker is ready")
             if self._process.poll() is not None:
                 raise RuntimeError(f"the id worker ended with exit code {self._process.returncode}")
         except BaseException:
@@ -104,17 +107,20 @@ class IdHost:
             raise
         self._control = IdClient(self.socket, shared_memory=False)
 
-    def health(self) -> dict[str, Any]:
+    def report(self) -> Report:
         path = health.socket_path(self.settings.run_dir, "id_generation", self._process.pid)
-        return reports.Process("id_generation", self._process.pid, path).health() or {}
+        return reports.Process("id_generation", self._process.pid, path).report()
 
-    def supply(self) -> dict[str, Any]:
-        """Return what health says of the items: left, refills, range_size and so on."""
+    def server(self) -> IdServerReport:
+        """Return the id server's part of the report."""
         # On a busy machine one question may go unanswered.
-        found: dict[str, dict[str, Any]] = wait_until(
-            lambda: self.health().get("ids") or {}, "the id worker tells its health"
-        )
-        return found["item"]
+        found = wait_until(lambda: IdServerReport.of(self.report()), "the id worker reports")
+        assert found is not None
+        return found
+
+    def supply(self) -> SupplyReport:
+        """Return the supply of items."""
+        return self.server().ids["item"]
 
     def taken(self) -> int:
         """Return the items given out so far, by the place of the ring's cursor."""
@@ -140,7 +146,7 @@ class IdHost:
         def grown() -> bool:
             for _ in range(200):
                 client.take("item", 1000)
-            return bool(self.supply()["range_size"] >= largest)
+            return bool(self.supply().range_size >= largest)
 
         wait_until(grown, f"ranges of {largest:,} ids")
         return largest

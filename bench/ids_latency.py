@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, repeat
 from typing import Any
 
-from bench.ids_host import IdHost, Lengths, wait_until
+from bench.ids_host import IdHost, Lengths
 from bench.machine import spread
 from wbd.errors import IdsUnavailable
 from wbd.ids import IdClient
@@ -96,12 +96,12 @@ def measure(host: IdHost, runs: int, lengths: Lengths) -> dict[str, Any]:
         refills = 0
         for turn in range(runs):
             for name, (call, argument) in list(calls.items())[:: 1 if turn % 2 == 0 else -1]:
-                refills_before, taken_before = host.supply()["refills"], host.taken()
+                refills_before, taken_before = host.supply().refills, host.taken()
                 durations, repeated, took_s = paced(call, argument, count)
                 if name == "next":
                     assert not repeated, f"{repeated} ids were not above the one before"
                     host.check_taken(taken_before, count)
-                    refills += host.supply()["refills"] - refills_before
+                    refills += host.supply().refills - refills_before
                 found[name].append(
                     {
                         **dict(zip(_COLUMNS, durations.percentiles_us((50, 99, 99.9, 100)), strict=True)),
@@ -138,14 +138,14 @@ def outage(host: IdHost, mariadb: MariaDB, lengths: Lengths) -> dict[str, Any]:
         supply = host.supply()
         mariadb.kill()
         last, cut_off = _take_for(client, last, lengths.outage_s)
-        status = wait_until(lambda: str(host.health().get("database", "")), "the id worker tells its health")
+        status = host.server().database
         assert status != "ok", "the worker did not notice that the database was gone"
         host.check_taken(before, warm.ids + cut_off.ids)
     return {
         "ids_per_s": OUTAGE_PER_S,
         "warm_up_s": lengths.warm_up_s,
-        "range_size_then": supply["range_size"],
-        "ids_left_then": supply["left"],
+        "range_size_then": supply.range_size,
+        "ids_left_then": supply.left,
         "seconds_without_database": lengths.outage_s,
         "ids": cut_off.ids,
         "errors": cut_off.errors,

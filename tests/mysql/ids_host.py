@@ -13,9 +13,12 @@ from typing import Any
 
 from wbd.engines.mysql import Database
 from wbd.group import reports
+from wbd.id_server.report import IdServerReport
 from wbd.ids import EntityType
 from wbd.ids.ranges import RangeRow, RangeTable
+from wbd.ids.ring import RingReport
 from wbd.runtime import health
+from wbd.runtime.report import Report
 from wbd.settings.kinds import DatabaseAddress
 
 DEADLINE_S = 60.0
@@ -82,15 +85,25 @@ class Host:
         command = [sys.executable, "-m", "wbd", *arguments]
         return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=DEADLINE_S)
 
-    def health(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def process(self, process: subprocess.Popen[bytes]) -> reports.Process:
         path = health.socket_path(self.run_dir, "id_generation", process.pid)
-        return reports.Process("id_generation", process.pid, path).health() or {}
+        return reports.Process("id_generation", process.pid, path)
 
-    def wait_ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-        report: dict[str, Any] = wait_until(
-            lambda: (found := self.health(process)).get("ready") and found, "the worker is ready"
-        )
-        return report
+    def report(self, process: subprocess.Popen[bytes]) -> Report:
+        return self.process(process).report()
+
+    def server(self, process: subprocess.Popen[bytes]) -> IdServerReport:
+        """Return the id server's part of the report; one without ids while the process does not answer."""
+        silent = IdServerReport(standing_by=False, socket="", shared_memory=RingReport(""), database="ok")
+        return IdServerReport.of(self.report(process)) or silent
+
+    def left(self, process: subprocess.Popen[bytes], entity_type: str = "item") -> int | None:
+        """Return the ids left of a type, None while the process does not answer."""
+        supply = self.server(process).ids.get(entity_type)
+        return supply.left if supply else None
+
+    def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+        wait_until(lambda: self.report(process).ready, "the worker is ready")
 
     def has_metric(self, process: subprocess.Popen[bytes], line: str) -> bool:
         """Tell whether a process's metrics have this line."""
@@ -101,8 +114,7 @@ class Host:
         wait_until(lambda: len(self.taken()) > more_than, "ids are taken")
 
     def metrics(self, process: subprocess.Popen[bytes]) -> str:
-        path = health.socket_path(self.run_dir, "id_generation", process.pid)
-        return (reports.Process("id_generation", process.pid, path).ask("metrics") or b"").decode()
+        return (self.process(process).ask("metrics") or b"").decode()
 
     def end(self, process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
         process.send_signal(number)

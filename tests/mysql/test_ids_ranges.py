@@ -177,12 +177,12 @@ def test_a_refill_grows_with_demand_and_the_next_process_begins_where_it_ended(d
         pool[ITEM].take_up_to(pool[ITEM].state().left - 10)
     assert item_row(table).range_size == 5000, "doubled up to its bound"
     report = refiller.report()
-    assert report["item"]["range_size"] == 5000 and report["property"]["range_size"] == 1000
-    assert report["item"]["range_last"] == item_row(table).next_id - 1
+    assert report["item"].range_size == 5000 and report["property"].range_size == 1000
+    assert report["item"].range_last == item_row(table).next_id - 1
     heir = Refiller(table, IdPool(), SizeBounds(1000, 5000), SystemClock())
     heir.prepare()
     heir.refill()
-    assert heir.report()["item"]["left"] == 5000
+    assert heir.report()["item"].left == 5000
 
 
 def test_one_type_that_is_refused_does_not_keep_the_others_from_their_ids(db: Database) -> None:

@@ -48,7 +48,7 @@ def test_ids_come_from_the_ring_while_no_worker_lives_and_the_next_one_goes_on_w
     host: Host, db: Database
 ) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host)
     host.end(worker, signal.SIGKILL)
     ids = numbers(client.take("item", 1000))
@@ -68,11 +68,11 @@ def test_a_stop_without_a_database_leaves_the_ring_to_the_next_worker(
     host: Host, mariadb: MariaDB, db: Database
 ) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host)
     mariadb.kill()
     try:
-        wait_until(lambda: host.health(worker).get("database", "ok") != "ok", "health names the database")
+        wait_until(lambda: host.server(worker).database != "ok", "health names the database")
         assert host.end(worker) == 0
         assert numbers(client.take("item", 100)) == list(range(2, 102))
         host.start_worker()
@@ -87,7 +87,7 @@ def test_a_ring_whose_file_is_gone_or_replaced_moves_to_a_new_one_with_its_ids(
     host: Host, db: Database, by: str
 ) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host)
     inode = host.segment.stat().st_ino
     keep = host.segment.with_name("kept")
@@ -106,12 +106,12 @@ def test_a_ring_whose_file_is_gone_or_replaced_moves_to_a_new_one_with_its_ids(
     )
     given += numbers(client.take("item", 500))
     assert given == list(range(2, 2 + len(given))), "every id went with the ring, in order"
-    assert keep.exists() and host.health(worker)["shared_memory"]["segment"] == str(host.segment)
+    assert keep.exists() and host.server(worker).shared_memory.segment == str(host.segment)
 
 
 def test_a_ring_that_somebody_wrote_into_is_given_up_and_its_ids_are_a_gap(host: Host, db: Database) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host)
     ids = numbers(client.take("item", 700))
     # A cursor can only be seen to go back behind where the worker saw it last.
@@ -143,19 +143,19 @@ def test_without_a_place_for_the_ring_ids_come_over_the_socket_and_health_says_w
     client = IdClient(host.socket, timeout_s=DEADLINE_S)
     assert client.take("item", 3) == ["Q1", "Q2", "Q3"]
     assert not client.attached and "others may write" in client.attach_problem
-    shared = host.health(worker)["shared_memory"]
-    assert shared["segment"] == "private memory" and "others may write" in shared["problem"]
+    shared = host.server(worker).shared_memory
+    assert shared.segment == "private memory" and "others may write" in (shared.problem or "")
 
 
 def test_reserved_ids_that_an_import_brings_are_dropped_from_the_ring(host: Host, db: Database) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host)
     HighWater(db).raise_imported({ITEM: 42})
-    wait_until(lambda: host.health(worker)["ids"]["item"]["skipped"] == 41, "Q2 to Q42 are dropped")
+    wait_until(lambda: host.server(worker).ids["item"].skipped == 41, "Q2 to Q42 are dropped")
     assert client.next("item") == "Q43"
     HighWater(db).raise_imported({ITEM: 50_000})
-    wait_until(lambda: host.health(worker)["ids"]["item"]["next"] == 50_001, "the rest is dropped, and more comes")
+    wait_until(lambda: host.server(worker).ids["item"].next == 50_001, "the rest is dropped, and more comes")
     assert client.next("item") == "Q50001"
 
 
@@ -218,7 +218,7 @@ def test_status_and_watch_show_people_and_programs_what_the_server_has(host: Hos
     nobody = host.command("ids", "status")
     assert nobody.returncode != 0 and "wbd up" in nobody.stderr
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     host.start_worker()
     shown = host.command("ids", "status")
     assert shown.returncode == 0 and str(host.segment) in shown.stdout
@@ -251,7 +251,7 @@ def test_a_ring_of_another_database_is_set_aside(host: Host, db: Database) -> No
         )
         second = host.start_worker(VITESS_DATABASE=other)
         host.wait_ready(second)
-        assert "database" in host.health(second)["shared_memory"]["set_aside"]
+        assert "database" in (host.server(second).shared_memory.set_aside or "")
         assert IdClient(host.socket, timeout_s=DEADLINE_S).next("item") == "Q3001"
         assert client.next("item") == "Q2", "those who have the old ring go on with its ids, of the old database"
         assert host.end(second) == 0
@@ -262,12 +262,12 @@ def test_a_ring_of_another_database_is_set_aside(host: Host, db: Database) -> No
 def test_what_a_database_has_forgotten_is_not_given_out_and_raises_the_alarm(host: Host, db: Database) -> None:
     """A backup was restored: other hosts may reserve again what lies in the ring."""
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host, timeout_s=3)
     db.execute("UPDATE id_ranges SET next_id = 1, current_range_start = 1 WHERE entity_type = 'item'")
     db.execute("UPDATE id_high_water SET reserved_to = 0 WHERE entity_type = 'item'")
-    found = wait_until(lambda: (h := host.health(worker)).get("trouble") and h, "the alarm")
-    assert "moved back below 2001" in found["trouble"]["message"]
+    trouble = wait_until(lambda: host.report(worker).trouble, "the alarm")
+    assert "moved back below 2001" in trouble.message
     with pytest.raises(IdsUnavailable, match="NOIDS"):
         client.next("item")
     db.execute("UPDATE id_ranges SET next_id = 2001 WHERE entity_type = 'item'")
@@ -276,7 +276,7 @@ def test_what_a_database_has_forgotten_is_not_given_out_and_raises_the_alarm(hos
 
 def test_floors_and_reserved_ids_of_today_hold_for_a_ring_of_yesterday(host: Host, db: Database) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host)
     host.end(worker, signal.SIGKILL)
     host.wait_ready(host.start_worker(ID_FLOOR_ITEM="500", ID_RESERVED_ITEM="502-600, 605"))
@@ -286,19 +286,19 @@ def test_floors_and_reserved_ids_of_today_hold_for_a_ring_of_yesterday(host: Hos
 
 def test_an_alarm_of_one_type_does_not_keep_imported_ids_of_another_in_the_ring(host: Host, db: Database) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     db.execute("UPDATE id_ranges SET next_id = 1 WHERE entity_type = 'property'")
-    wait_until(lambda: host.health(worker).get("trouble"), "the alarm")
+    wait_until(lambda: host.report(worker).trouble, "the alarm")
     HighWater(db).raise_imported({ITEM: 1500})
-    wait_until(lambda: host.health(worker)["ids"]["item"]["next"] == 1501, "imported ids are dropped")
+    wait_until(lambda: host.server(worker).ids["item"].next == 1501, "imported ids are dropped")
 
 
 def test_a_number_of_imports_that_no_id_has_does_not_end_the_worker(host: Host, db: Database) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     db.execute("UPDATE id_high_water SET imported_to = 18446744073709551615 WHERE entity_type = 'item'")
-    found = wait_until(lambda: (h := host.health(worker)).get("trouble") and h, "the alarm")
-    assert "item" in found["trouble"]["message"] and worker.poll() is None
+    trouble = wait_until(lambda: host.report(worker).trouble, "the alarm")
+    assert "item" in trouble.message and worker.poll() is None
     assert IdClient(host.socket, timeout_s=DEADLINE_S).next("lexeme") == "L1"
 
 
@@ -306,12 +306,12 @@ def test_a_ring_that_moves_while_the_database_is_away_takes_every_type_with_it(
     host: Host, mariadb: MariaDB, db: Database
 ) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("property", {}).get("left") == 2000, "the last is full")
+    wait_until(lambda: host.left(worker, "property") == 2000, "the last is full")
     client = attached(host)
     mariadb.kill()
     try:
         client.take("item", 1500)
-        wait_until(lambda: host.health(worker).get("database", "ok") != "ok", "health names the database")
+        wait_until(lambda: host.server(worker).database != "ok", "health names the database")
         host.segment.unlink()
         wait_until(host.segment.exists, "a new ring")
         assert client.take("property", 2000)[-1] == "P2000" and client.take("lexeme", 2000)[-1] == "L2000"
@@ -326,7 +326,7 @@ def test_reserved_ids_so_dense_that_ranges_fill_the_ring_keep_nobody_from_their_
     client = attached(host, timeout_s=3)
     with pytest.raises(IdsUnavailable, match="NOIDS"):
         client.range("item", 500)
-    wait_until(lambda: host.health(worker)["ids"]["item"]["left"] > 5000, "the ring is full of short ranges")
+    wait_until(lambda: host.server(worker).ids["item"].left > 5000, "the ring is full of short ranges")
     taken = numbers(client.take("item", 1000))
     assert taken[0] == 2 and not any(number % 100 == 0 for number in taken)
     wait_until(lambda: 'wbd_ids_taken_total{entity_type="item"} 1001.0' in host.metrics(worker), "steps go on")

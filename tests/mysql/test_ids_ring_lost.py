@@ -22,20 +22,20 @@ def test_the_worker_that_serves_keeps_the_ids_of_a_lost_ring_though_another_stan
     first = host.start_worker()
     host.wait_ready(first)
     second = host.start_worker()
-    wait_until(lambda: host.health(second).get("standing_by"), "the second stands by")
+    wait_until(lambda: host.server(second).standing_by, "the second stands by")
     ids: list[str] = []
     for _ in range(20):
         wait_until(lambda: takes_from_the_ring(host, ids), "the ring is back")
         host.segment.unlink()
     wait_until(lambda: takes_from_the_ring(host, ids), "the ring is back")
     assert ids == [f"Q{number}" for number in range(1, len(ids) + 1)], "no gap, no repeat, in order"
-    assert host.health(second)["standing_by"]
+    assert host.server(second).standing_by
 
 
 def test_the_ids_of_every_type_move_to_the_new_ring_while_the_database_is_away(host: Host, mariadb: MariaDB) -> None:
     worker = host.start_worker()
     wait_until(
-        lambda: (ids := host.health(worker).get("ids")) and all(one["left"] == 2000 for one in ids.values()),
+        lambda: (ids := host.server(worker).ids) and all(one.left == 2000 for one in ids.values()),
         "a range of each type lies behind",
     )
     mariadb.kill()

@@ -11,6 +11,7 @@ import pytest
 from tests.mysql.ids_host import DEADLINE_S, Host, item_row, wait_until
 from wbd.engines.mysql import Database
 from wbd.ids import EntityType, IdClient
+from wbd.ids.refill import SupplyReport
 from wbd.stack.mariadb import MariaDB
 
 ITEM = EntityType.ITEM
@@ -19,12 +20,12 @@ ITEM = EntityType.ITEM
 def test_a_clean_stop_gives_the_unused_ids_back(host: Host, db: Database) -> None:
     worker = host.start_worker()
     host.wait_ready(worker)
-    found = wait_until(lambda: (h := host.health(worker))["ids"]["item"]["left"] == 2000 and h, "a range lies behind")
-    assert found["ids"]["item"] == {
-        **{"range_first": 1001, "range_last": 2000, "next": 1, "left": 2000, "taken": 0, "skipped": 0, "refills": 2},
-        **{"contention": 0, "take_contention": 0, "range_size": 1000, "supply_s": None},
-    }
-    assert found["last_reservation_at"] and found["database"] == "ok" and not found["standing_by"]
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
+    server = host.server(worker)
+    assert server.ids["item"] == SupplyReport(
+        left=2000, taken=0, range_size=1000, next=1, range_first=1001, range_last=2000, refills=2
+    )
+    assert server.last_reservation_at and server.database == "ok" and not server.standing_by
     assert IdClient(host.socket).take("item", 5) == ["Q1", "Q2", "Q3", "Q4", "Q5"]
     wait_until(lambda: 'wbd_ids_taken_total{entity_type="item"} 5.0' in host.metrics(worker), "metrics count")
     assert 'wbd_ids_left{entity_type="item"} 1995.0' in host.metrics(worker)
@@ -64,26 +65,27 @@ def test_a_second_worker_stands_by_and_takes_over_when_the_first_is_killed(host:
     first = host.start_worker()
     host.wait_ready(first)
     second = host.start_worker()
-    wait_until(lambda: host.health(second).get("standing_by"), "the second stands by")
+    wait_until(lambda: host.server(second).standing_by, "the second stands by")
     client = IdClient(host.socket, timeout_s=DEADLINE_S)
     assert client.next("item") == "Q1"
     host.end(first, signal.SIGKILL)
     assert client.next("item") == "Q2", "what the killed one had reserved is taken over"
-    assert host.wait_ready(second)["standing_by"] is False
+    host.wait_ready(second)
+    assert not host.server(second).standing_by
 
 
 def test_ids_keep_coming_without_a_database_and_health_says_so(host: Host, mariadb: MariaDB, db: Database) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = IdClient(host.socket, timeout_s=DEADLINE_S)
     mariadb.kill()
     try:
         ids = client.take("item", 1500)
-        found = wait_until(
-            lambda: (h := host.health(worker)).get("database", "ok") != "ok" and h, "health names the database"
-        )
-        assert found["status"] == "degraded" and found["ready"] and found["trouble"]["dependency"] == "database"
-        assert found["ids"]["item"]["left"] == 500 and found["ids"]["item"]["supply_s"] is not None
+        trouble = wait_until(lambda: host.report(worker).trouble, "health names the database")
+        assert trouble.dependency == "database"
+        report, server = host.report(worker), host.server(worker)
+        assert report.status == "degraded" and report.ready and server.database != "ok"
+        assert server.ids["item"].left == 500 and server.ids["item"].supply_s is not None
         ids += client.take("item", 500)
         impatient = IdClient(host.socket, timeout_s=3)
         with pytest.raises(Exception, match="NOIDS no item ids"):
@@ -93,7 +95,7 @@ def test_ids_keep_coming_without_a_database_and_health_says_so(host: Host, maria
         mariadb.start()
     ids.append(client.next("item"))
     assert ids == [f"Q{n}" for n in range(1, 2002)]
-    wait_until(lambda: (h := host.health(worker)).get("status") == "running" and h.get("ready"), "it recovers")
+    wait_until(lambda: (r := host.report(worker)).status == "running" and r.ready, "it recovers")
     assert host.end(worker) == 0
 
 
@@ -101,10 +103,8 @@ def test_a_worker_that_starts_before_its_database_serves_once_it_is_there(host: 
     mariadb.stop()
     try:
         worker = host.start_worker()
-        found = wait_until(
-            lambda: (h := host.health(worker)).get("database", "ok") != "ok" and h, "health names the database"
-        )
-        assert not found["ready"]
+        wait_until(lambda: host.server(worker).database != "ok", "health names the database")
+        assert not host.report(worker).ready
         with pytest.raises(Exception, match="NOIDS"):
             IdClient(host.socket, timeout_s=3).next("item")
     finally:
@@ -128,14 +128,14 @@ def test_a_database_that_hangs_does_not_hold_up_the_end(host: Host, mariadb: Mar
 
 def test_a_next_id_moved_back_by_hand_raises_the_alarm_and_is_never_reissued(host: Host, db: Database) -> None:
     worker = host.start_worker()
-    wait_until(lambda: host.health(worker).get("ids", {}).get("item", {}).get("left") == 2000, "a range lies behind")
+    wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = IdClient(host.socket, timeout_s=3)
     client.take("item", 500)
     db.execute("UPDATE id_ranges SET next_id = 1 WHERE entity_type = 'item'")
     ids = client.take("item", 1500)
     assert ids[-1] == "Q2000"
-    found = wait_until(lambda: (h := host.health(worker)).get("trouble") and h, "the alarm")
-    assert "moved back" in found["trouble"]["message"]
+    trouble = wait_until(lambda: host.report(worker).trouble, "the alarm")
+    assert "moved back" in trouble.message
     with pytest.raises(Exception, match="NOIDS"):
         client.next("item")
     assert client.take("property", 1500)[-1] == "P1500", "other types are refilled all the same"

@@ -8,7 +8,7 @@ from wbd.engines.mysql import Database
 from wbd.runtime import logs
 from wbd.runtime.schedule import ScheduledWorker
 from wbd.runtime.worker import Run
-from wbd.workers.user_stats import UserStatsJob
+from wbd.workers.user_stats import UserStatsTask
 
 logs.configure("INFO", "structured")
 
@@ -26,7 +26,7 @@ def users(db: Database, days_ago: list[float]) -> None:
 def test_the_days_row_counts_all_users_and_those_active_within_30_days(db: Database) -> None:
     users(db, [0, 1, 29, 31.5, 400])
     run = Run("user_stats", "w", logs.get_log("test"))
-    worker = ScheduledWorker(UserStatsJob(db), "0 2 * * *")
+    worker = ScheduledWorker(UserStatsTask(db), "0 2 * * *")
     worker.start(run)
     assert worker.step(run) > 0
     rows = db.query("SELECT stat_date, total_users, active_users FROM user_daily_stats")
@@ -39,11 +39,11 @@ def test_the_days_row_counts_all_users_and_those_active_within_30_days(db: Datab
 def test_a_second_host_finds_the_day_done_and_a_repeat_changes_nothing_but_the_counts(db: Database) -> None:
     users(db, [0])
     run = Run("user_stats", "w", logs.get_log("test"))
-    job = UserStatsJob(db)
+    task = UserStatsTask(db)
     day = datetime(2026, 3, 1, 2, tzinfo=UTC)
-    assert not job.is_done(day)
-    job.run_once(run, day)
-    assert job.is_done(day)
+    assert not task.is_done(day)
+    task.run_once(run, day)
+    assert task.is_done(day)
     db.execute("DELETE FROM users")
-    job.run_once(run, day)
+    task.run_once(run, day)
     assert db.query("SELECT stat_date, total_users FROM user_daily_stats") == [(date(2026, 3, 1), 0)]

@@ -15,7 +15,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,14 +25,20 @@ from wbd.demo.takers import Takers
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
 from wbd.group.control import State, Supervisor
-from wbd.group.reports import worker_health
+from wbd.group.reports import worker_report
 from wbd.mapping.config import mapping_context
+from wbd.runtime.report import Report
 from wbd.runtime.table import WORKERS
 from wbd.settings.load import environment_with, load
 from wbd.settings.settings import Settings
 from wbd.settings.state_dir import StateDir
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
+
+
+def troubled_by(report: Report) -> str | None:
+    """Return the server that a worker waits for, None when it has no trouble."""
+    return report.trouble.dependency if report.trouble else None
 
 
 @dataclass
@@ -68,16 +73,14 @@ class Group:
             text=True,
         )
 
-    def health(self, worker: str) -> dict[str, Any]:
+    def report(self, worker: str) -> Report:
         """Ask the API, over HTTP."""
         url = f"http://127.0.0.1:{self.env['METRICS_PORT']}/workers/{worker}/health"
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:
-                found: dict[str, Any] = json.load(answer)
-                return found
+                return Report.from_json(json.load(answer))
         except urllib.error.HTTPError as error:
-            found = json.load(error)
-            return found
+            return Report.from_json(json.load(error))
 
     def kill(self, program: str) -> int:
         """End a program by SIGKILL, by its pid; supervisord starts it again."""
@@ -159,9 +162,9 @@ def test_status_shows_every_program_ready_for_people_and_for_programs(group: Gro
 
 def test_the_api_serves_health_of_every_worker_of_the_group_and_metrics(group: Group) -> None:
     for worker in WORKERS:
-        health = group.health(worker.name)
-        assert health["status"] == "running"
-        assert {"last_heartbeat", "uptime_seconds"} <= set(health)
+        report = group.report(worker.name)
+        assert report.status == "running"
+        assert report.last_heartbeat is not None and report.uptime_seconds > 0
     base = f"http://127.0.0.1:{group.env['METRICS_PORT']}"
     with urllib.request.urlopen(f"{base}/health", timeout=5) as answer:
         assert json.load(answer)["status"] == "healthy"
@@ -251,13 +254,13 @@ def test_a_database_that_is_killed_loses_nothing_and_health_names_it_while_it_is
         until(lambda: len(replay.result.seen) > seen or importing.poll() is not None, "diffs to come")
         group.kill_for_good("mariadb")
         until(
-            lambda: (group.health("entity_diff").get("trouble") or {}).get("dependency") == "database",
+            lambda: troubled_by(group.report("entity_diff")) == "database",
             "health to name the database",
         )
-        assert group.health("entity_diff")["status"] == "degraded"
+        assert group.report("entity_diff").status == "degraded"
         assert json.loads(group.wbd("status", "--json", expect=1))["ok"] is False
         group.supervisor.start("mariadb")
-        until(lambda: group.health("entity_diff").get("trouble") is None, "the diff worker to recover")
+        until(lambda: group.report("entity_diff").trouble is None, "the diff worker to recover")
         _, complaint = importing.communicate(timeout=120)
         assert importing.returncode == 0, complaint
         taken = takers.stop()
@@ -277,13 +280,13 @@ def test_a_broker_that_is_killed_loses_nothing_and_health_names_it_while_it_is_a
         group.kill_for_good("kafka")
         group.wbd("import", str(dump))
         until(
-            lambda: (group.health("entity_diff").get("trouble") or {}).get("dependency") == "kafka",
+            lambda: troubled_by(group.report("entity_diff")) == "kafka",
             "health to name kafka",
             90,
         )
     finally:
         group.supervisor.start("kafka")
-    until(lambda: group.health("entity_diff").get("trouble") is None, "the diff worker to recover", 90)
+    until(lambda: group.report("entity_diff").trouble is None, "the diff worker to recover", 90)
     check_everything_came_through(group, replay)
 
 
@@ -313,8 +316,8 @@ def test_a_worker_that_is_switched_off_says_so_and_the_group_is_well(tmp_path: P
     env = environment_with(WBD_STATE_DIR=str(folder), ENTITY_DIFF_ENABLED="false", VITESS_HOST="nowhere")
     worker = subprocess.Popen([sys.executable, "-m", "wbd.workers.entity_diff"], env=env, stdout=subprocess.PIPE)
     try:
-        until(lambda: worker_health(folder / "run", "entity_diff").get("ready") is True, "the worker to answer")
-        assert worker_health(folder / "run", "entity_diff")["disabled_by"] == "entity_diff_enabled"
+        until(lambda: worker_report(folder / "run", "entity_diff").ready, "the worker to answer")
+        assert worker_report(folder / "run", "entity_diff").disabled_by == "entity_diff_enabled"
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(20) == 0
     finally:
@@ -349,7 +352,7 @@ def test_a_worker_without_its_server_stays_alive_and_says_which_is_missing(tmp_p
     worker = subprocess.Popen([sys.executable, "-m", "wbd.workers.entity_diff"], env=env, stdout=subprocess.PIPE)
     try:
         until(
-            lambda: (worker_health(folder / "run", "entity_diff").get("trouble") or {}).get("dependency") == "database",
+            lambda: troubled_by(worker_report(folder / "run", "entity_diff")) == "database",
             "health to name the database",
         )
         worker.send_signal(signal.SIGTERM)

@@ -1,17 +1,15 @@
-"""The HTTP face of the group: health of every worker, of the group, and its metrics.
+"""The HTTP API of the group: health of the group and of each worker, and the metrics of all processes.
 
-GET /                         these paths
+GET /                         the paths below
 GET /workers                  every worker of the table
-GET /workers/{name}/health    one worker, as the worker itself tells it
+GET /workers/{name}/health    one worker's own report
 GET /health                   the group; 503 when an essential worker does not work
 GET /metrics                  all processes in the Prometheus text format
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wbd.group.reports import group_health, group_metrics, worker_health
-from wbd.runtime.clock import iso
+from wbd.group.reports import group_metrics, group_report, worker_report
+from wbd.runtime.clock import Clock, SystemClock, iso
+from wbd.runtime.report import Status, Verdict
 from wbd.runtime.table import WORKERS
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,23 +36,23 @@ _PATHS = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(run_dir: Path, worker_name: str = "api") -> Starlette:
-    """Return the ASGI application; it reads the health sockets below *run_dir* anew for each request."""
-    started_mono_s = time.monotonic()
+def create_app(run_dir: Path, worker_name: str = "api", clock: Clock | None = None) -> Starlette:
+    """Return the ASGI application; each request asks the health sockets below *run_dir*."""
+    clock = clock or SystemClock()
+    started_mono_s = clock.mono_s()
 
     async def index(_request: Request) -> Response:
         return _json({"paths": _PATHS})
 
     async def health(_request: Request) -> Response:
-        found = await run_in_threadpool(group_health, run_dir)
+        group = await run_in_threadpool(group_report, run_dir)
         body = {
-            "status": found.status,
-            "timestamp": iso(datetime.now(UTC)),
-            "uptime_seconds": round(time.monotonic() - started_mono_s, 3),
+            "timestamp": iso(clock.now()),
+            "uptime_seconds": round(clock.mono_s() - started_mono_s, 3),
             "worker_name": worker_name,
-            "checks": found.checks,
+            **group.to_json(),
         }
-        return _json(body, 503 if found.status == "unhealthy" else 200)
+        return _json(body, 503 if group.status == Verdict.UNHEALTHY else 200)
 
     async def workers(_request: Request) -> Response:
         return _json([{"name": w.name, "summary": w.summary, "essential": w.essential} for w in WORKERS])
@@ -63,8 +62,8 @@ def create_app(run_dir: Path, worker_name: str = "api") -> Starlette:
         if name not in {worker.name for worker in WORKERS}:
             known = ", ".join(worker.name for worker in WORKERS)
             raise HTTPException(404, f"worker {name[:100]!r} unknown; there are: {known}")
-        body = await run_in_threadpool(worker_health, run_dir, name)
-        return _json(body, 503 if body["status"] in {"stopped", "unresponsive"} else 200)
+        report = await run_in_threadpool(worker_report, run_dir, name)
+        return _json(report.to_json(), 503 if report.status in (Status.STOPPED, Status.UNRESPONSIVE) else 200)
 
     async def metrics(_request: Request) -> Response:
         return Response(await run_in_threadpool(group_metrics, run_dir), media_type=_METRICS_TYPE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -12,10 +13,12 @@ from rich.text import Text
 
 from wbd.commands.terminal import print_table
 from wbd.errors import ConfigError
-from wbd.group.control import GroupNotRunning, ProcessRow, Supervisor
+from wbd.group.control import GroupNotRunning, ProcessRow, State, Supervisor
 from wbd.group.logs import follow, tail
-from wbd.group.reports import worker_health
+from wbd.group.reports import worker_report
 from wbd.provision import servers
+from wbd.runtime.json_fields import encode
+from wbd.runtime.report import LastStep
 from wbd.runtime.table import WORKERS, worker_spec
 from wbd.settings.load import load
 from wbd.settings.settings import Settings
@@ -66,14 +69,14 @@ def up(args: argparse.Namespace) -> int:
             echo("look with: wbd status; stop with: wbd down" if args.detach else "stop with Ctrl-C or: wbd down")
 
     def trouble(name: str) -> str | None:
-        found = worker_health(settings.run_dir, name).get("trouble") or {}
-        return found.get("message")
+        found = worker_report(settings.run_dir, name).trouble
+        return found.message if found else None
 
     launch.up(
         options(settings),
         detach=args.detach,
         prepare=prepare,
-        ready=lambda name: bool(worker_health(settings.run_dir, name).get("ready")),
+        ready=lambda name: worker_report(settings.run_dir, name).ready,
         echo=echo,
         on_ready=on_ready,
         trouble=trouble,
@@ -93,7 +96,7 @@ def status(args: argparse.Namespace) -> int:
     """Show every program of the group; exit code 0 all ready, 1 something is not, 2 nothing runs."""
     settings = load().settings
     try:
-        rows = [_row(settings, row) for row in Supervisor(StateDir.at(settings.state_dir)).processes()]
+        rows = [_Row.of(settings, row) for row in Supervisor(StateDir.at(settings.state_dir)).processes()]
     except GroupNotRunning as error:
         left = stop.outlived(StackOptions(settings.state_dir))
         if args.json:
@@ -107,9 +110,10 @@ def status(args: argparse.Namespace) -> int:
                     "end them with: wbd down, or end them and start the group afresh with: wbd up\n"
                 )
         return 2
-    well = all(row["ok"] for row in rows)
+    well = all(row.ok for row in rows)
     if args.json:
-        _write_json({"running": True, "ok": well, "state_dir": str(settings.state_dir), "processes": rows})
+        shown = [encode(row) for row in rows]
+        _write_json({"running": True, "ok": well, "state_dir": str(settings.state_dir), "processes": shown})
     else:
         print_table(_table(rows))
     return 0 if well else 1
@@ -138,9 +142,7 @@ def restart(args: argparse.Namespace) -> int:
     supervisor = Supervisor(StateDir.at(settings.state_dir))
     supervisor.restart(args.name, drain_s + _RESTART_MARGIN_S)
     if args.name in known:
-        supervisor.wait_for(
-            lambda: bool(worker_health(settings.run_dir, args.name).get("ready")), 60.0, f"{args.name} to be ready"
-        )
+        supervisor.wait_for(lambda: worker_report(settings.run_dir, args.name).ready, 60.0, f"{args.name} to be ready")
     echo(f"{args.name}: restarted, pid {supervisor.process(args.name).pid}")
     return 0
 
@@ -184,54 +186,72 @@ def echo(text: str) -> None:
     sys.stdout.flush()
 
 
-def _row(settings: Settings, row: ProcessRow) -> dict[str, Any]:
-    """Join what supervisord and the worker itself tell of one program."""
-    found: dict[str, Any] = {}
-    is_worker = row.name in {worker.name for worker in WORKERS}
-    if is_worker:
-        found = worker_health(settings.run_dir, row.name)
-    running = str(row.state) == "RUNNING"
-    trouble = found.get("trouble") or {}
-    return {
-        "name": row.name,
-        "group": row.group,
-        "state": str(row.state),
-        "pid": row.pid,
-        "uptime_s": row.uptime_s,
-        "restarts": row.restarts,
-        "status": found.get("status"),
-        "ready": found.get("ready") if is_worker else None,
-        "heartbeat_age_s": found.get("heartbeat_age_s"),
-        "last_step": found.get("last_step"),
-        "message": trouble.get("message") or row.message or "",
-        "ok": running and (not is_worker or (bool(found.get("ready")) and not trouble)),
-    }
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """
+    One program as supervisord sees it, and as the worker itself reports.
+
+    status, ready, heartbeat_age_s, last_step: None for a program that is no worker.
+    ok: it runs, and a worker is ready and has no trouble.
+    """
+
+    name: str
+    group: str
+    state: str
+    pid: int | None
+    uptime_s: int
+    restarts: int | None
+    status: str | None
+    ready: bool | None
+    heartbeat_age_s: float | None
+    last_step: LastStep | None
+    message: str
+    ok: bool
+
+    @classmethod
+    def of(cls, settings: Settings, row: ProcessRow) -> _Row:
+        """Join the row of supervisord with the report of the worker."""
+        is_worker = row.name in {worker.name for worker in WORKERS}
+        report = worker_report(settings.run_dir, row.name) if is_worker else None
+        trouble = report.trouble.message if report and report.trouble else ""
+        return cls(
+            name=row.name,
+            group=row.group,
+            state=str(row.state),
+            pid=row.pid,
+            uptime_s=row.uptime_s,
+            restarts=row.restarts,
+            status=report.status if report else None,
+            ready=report.ready if report else None,
+            heartbeat_age_s=report.heartbeat_age_s if report else None,
+            last_step=report.last_step if report else None,
+            message=trouble or row.message,
+            ok=row.state == State.RUNNING and (report is None or (report.ready and not trouble)),
+        )
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _table(rows: list[_Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("PROGRAM", "STATE", "READY", "PID", "UPTIME", "HEARTBEAT", "LAST STEP", "RESTARTS", ""):
         table.add_column(heading, no_wrap=heading != "", overflow="fold")
     for row in rows:
-        state = row["status"] if row["status"] and row["state"] == "RUNNING" else row["state"].lower()
-        ready = {True: "yes", False: "no", None: "-"}[row["ready"]]
-        age_s = row["heartbeat_age_s"]
+        state = row.status if row.status and row.state == State.RUNNING else row.state.lower()
         table.add_row(
-            row["name"],
-            Text(state, style="green" if row["ok"] else "red"),
-            ready,
-            str(row["pid"] or "-"),
-            _span(row["uptime_s"]),
-            "-" if age_s is None else f"{age_s:.1f} s ago",
-            _step(row["last_step"]),
-            "-" if row["restarts"] is None else str(row["restarts"]),
-            row["message"],
+            row.name,
+            Text(state, style="green" if row.ok else "red"),
+            {True: "yes", False: "no", None: "-"}[row.ready],
+            str(row.pid or "-"),
+            _span(row.uptime_s),
+            "-" if row.heartbeat_age_s is None else f"{row.heartbeat_age_s:.1f} s ago",
+            _step(row.last_step),
+            "-" if row.restarts is None else str(row.restarts),
+            row.message,
         )
     return table
 
 
-def _step(step: dict[str, Any] | None) -> str:
-    return f"{step['outcome']}, {step['duration_s'] * 1000:.1f} ms" if step else "-"
+def _step(step: LastStep | None) -> str:
+    return f"{step.outcome}, {step.duration_s * 1000:.1f} ms" if step else "-"
 
 
 def _span(seconds: int) -> str:

@@ -1,10 +1,11 @@
-"""``wbd ids``: take ids from this host's id server, and see what it has."""
+"""``wbd ids``: take ids from this host's id server, and show its state."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -14,8 +15,12 @@ from wbd.commands.arguments import seconds, whole_number
 from wbd.commands.terminal import print_table
 from wbd.entity.ids import EntityType
 from wbd.errors import IdsUnavailable
-from wbd.group.reports import processes, worker_health
+from wbd.group.reports import processes, worker_report
+from wbd.id_server.report import IdServerReport
 from wbd.ids.client import IdClient
+from wbd.ids.refill import SupplyReport
+from wbd.runtime.clock import iso
+from wbd.runtime.report import Report, Status
 from wbd.settings.load import load
 from wbd.settings.settings import Settings
 
@@ -40,92 +45,103 @@ def take(args: argparse.Namespace) -> int:
                 else:
                     sys.stdout.write("".join(f"{entity_id}\n" for entity_id in ids))
     finally:
-        # Also when the rest could not be had: these are taken.
+        # Also after an error: the ids printed here are taken.
         if args.json:
             sys.stdout.write(orjson.dumps(taken).decode() + "\n")
     return 0
 
 
 def status(args: argparse.Namespace) -> int:
-    """Print what the id server has; exit code 1 when it is not ready."""
-    found = _serving(load().settings)
+    """Print the state of the id server; exit code 1 when it is not ready."""
+    report = _serving(load().settings)
     if args.json:
-        sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
-    elif found.get("status") == "stopped":
+        sys.stdout.write(orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
+    elif report.status == Status.STOPPED:
         raise IdsUnavailable(_NO_WORKER)
     else:
-        _show(found, None, 0.0)
-    return 0 if found.get("ready") else 1
+        _show(report, {})
+    return 0 if report.ready else 1
 
 
 def watch(args: argparse.Namespace) -> int:
-    """Print what the id server has again and again, with the ids taken a second in between."""
+    """Print the state of the id server repeatedly, with the ids taken per second since the last time."""
     settings = load().settings
-    before: dict[str, Any] | None = None
-    seen_mono_s = 0.0
+    before: Mapping[str, SupplyReport] = {}
+    before_mono_s = 0.0
     turn = 0
     while True:
-        found, mono_s = _serving(settings), time.monotonic()
+        report, mono_s = _serving(settings), time.monotonic()
+        supplies = _supplies(report)
+        rates = _rates(supplies, before, mono_s - before_mono_s)
         if args.json:
-            sys.stdout.write(
-                orjson.dumps({**found, "rates": _rates(found, before, mono_s - seen_mono_s)}).decode() + "\n"
-            )
+            sys.stdout.write(orjson.dumps({**report.to_json(), "rates": rates}).decode() + "\n")
         else:
             if sys.stdout.isatty() and turn:
                 sys.stdout.write("\x1b[H\x1b[2J")
-            _show(found, before, mono_s - seen_mono_s)
+            _show(report, rates)
         sys.stdout.flush()
-        before, seen_mono_s, turn = found, mono_s, turn + 1
+        before, before_mono_s, turn = supplies, mono_s, turn + 1
         if turn == args.times:
             return 0
         time.sleep(args.interval)
 
 
-def _serving(settings: Settings) -> dict[str, Any]:
-    """Return the health of the process that serves; another may stand by beside it."""
-    found = worker_health(settings.run_dir, "id_generation")
-    return next((one for one in found.get("processes", []) if one.get("standing_by") is False), found)
+def _serving(settings: Settings) -> Report:
+    """Return the report of the process that serves; others may stand by beside it."""
+    report = worker_report(settings.run_dir, "id_generation")
+    for one in report.processes:
+        own = IdServerReport.of(one)
+        if own is not None and not own.standing_by:
+            return one
+    return report
 
 
-def _rates(found: dict[str, Any], before: dict[str, Any] | None, elapsed_s: float) -> dict[str, float | None]:
-    """Return the ids of each type taken a second since *before*; None where that cannot be told."""
+def _supplies(report: Report) -> Mapping[str, SupplyReport]:
+    own = IdServerReport.of(report)
+    return own.ids if own is not None else {}
+
+
+def _rates(
+    now: Mapping[str, SupplyReport], before: Mapping[str, SupplyReport], elapsed_s: float
+) -> dict[str, float | None]:
+    """Return the ids of each type taken per second since *before*; None where that is unknown."""
     rates: dict[str, float | None] = {}
-    for entity_type, ids in found.get("ids", {}).items():
-        then = (before or {}).get("ids", {}).get(entity_type)
-        taken = ids["taken"] - then["taken"] if then else -1
+    for entity_type, supply in now.items():
+        taken = supply.taken - before[entity_type].taken if entity_type in before else -1
         rates[entity_type] = round(taken / elapsed_s, 1) if taken >= 0 and elapsed_s > 0 else None
     return rates
 
 
-def _show(found: dict[str, Any], before: dict[str, Any] | None, elapsed_s: float) -> None:
-    rates = _rates(found, before, elapsed_s)
-    shared = found.get("shared_memory", {})
-    state = "ready" if found.get("ready") else "not ready"
-    lines = [
-        f"id server {found.get('status', 'unknown')}, {state}; database {found.get('database', 'unknown')}",
-        f"clients {found.get('clients', 0)}, waiting {found.get('clients_waiting', 0)}; "
-        f"last reservation {found.get('last_reservation_at') or 'none yet'}",
-        f"ring in {shared.get('segment', 'unknown')}" + (f" ({shared['problem']})" if shared.get("problem") else ""),
-    ]
+def _show(report: Report, rates: Mapping[str, float | None]) -> None:
+    own = IdServerReport.of(report)
+    state = "ready" if report.ready else "not ready"
+    lines = [f"id server {report.status}, {state}; database {own.database if own else 'unknown'}"]
+    if own is not None:
+        reserved_at = iso(own.last_reservation_at) if own.last_reservation_at else "none yet"
+        problem = f" ({own.shared_memory.problem})" if own.shared_memory.problem else ""
+        lines += [
+            f"clients {own.clients}, waiting {own.clients_waiting}; last reservation {reserved_at}",
+            f"ring in {own.shared_memory.segment}{problem}",
+        ]
     sys.stdout.write("\n".join(lines) + "\n\n")
     table = Table(box=None, pad_edge=False)
     table.add_column("TYPE")
     for name in ("NEXT", "LEFT", "SUPPLY", "TAKEN", "IDS/S", "RANGE SIZE", "REFILLS", "RACES", "SKIPPED"):
         table.add_column(name, justify="right")
-    for entity_type, ids in found.get("ids", {}).items():
-        rate = rates[entity_type]
+    for entity_type, supply in _supplies(report).items():
+        rate = rates.get(entity_type)
         prefix = EntityType(entity_type).prefix
         table.add_row(
             entity_type,
-            f"{prefix}{ids['next']}" if ids["next"] else "dry",
-            f"{ids['left']:,}",
-            _lasts(ids["supply_s"]),
-            f"{ids['taken']:,}",
+            f"{prefix}{supply.next}" if supply.next else "dry",
+            f"{supply.left:,}",
+            _lasts(supply.supply_s),
+            f"{supply.taken:,}",
             "" if rate is None else f"{rate:,.0f}",
-            f"{ids['range_size']:,}",
-            f"{ids['refills']:,}",
-            f"{ids['contention'] + ids['take_contention']:,}",
-            f"{ids['skipped']:,}",
+            f"{supply.range_size:,}",
+            f"{supply.refills:,}",
+            f"{supply.contention + supply.take_contention:,}",
+            f"{supply.skipped:,}",
         )
     print_table(table)
 
@@ -149,18 +165,18 @@ def add_arguments(commands: Any) -> None:
     taker.add_argument("--json", action="store_true", help="one JSON array")
     taker.set_defaults(run=take)
     shower = actions.add_parser(
-        "status", help="what the id server has: ranges, counts, supply", epilog="example: wbd ids status --json"
+        "status", help="show the id server's ranges, counts and supply", epilog="example: wbd ids status --json"
     )
-    shower.add_argument("--json", action="store_true", help="the server's health, as JSON")
+    shower.add_argument("--json", action="store_true", help="the server's report as JSON")
     shower.set_defaults(run=status)
     watcher = actions.add_parser(
-        "watch", help="status again and again, with rates", epilog="example: wbd ids watch --interval 5"
+        "watch", help="show the status repeatedly, with rates", epilog="example: wbd ids watch --interval 5"
     )
     watcher.add_argument(
-        "--interval", type=seconds(0.1, 3600.0), default=1.0, help="seconds between two looks (default 1)"
+        "--interval", type=seconds(0.1, 3600.0), default=1.0, help="seconds between updates (default 1)"
     )
     watcher.add_argument(
-        "--times", type=whole_number(1, 10**9), default=None, help="end after so many looks (default: Ctrl-C)"
+        "--times", type=whole_number(1, 10**9), default=None, help="number of updates (default: until Ctrl-C)"
     )
     watcher.add_argument("--json", action="store_true", help="one JSON object a line")
     watcher.set_defaults(run=watch)

@@ -7,74 +7,106 @@ import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from wbd.errors import BadInput
 from wbd.runtime.health import ANSWER_BYTES_MAX, TIMEOUT_S
+from wbd.runtime.report import GroupReport, Report, Status, Trouble, worst
 from wbd.runtime.table import WORKERS
 
-# A main thread that has not shown itself for this long is stuck, or in a step far longer than steps are.
-STALLED_S = 60.0
+# Part of a malformed answer that an error message shows.
+_SHOWN_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class GroupHealth:
-    """healthy: all work; degraded: some do not; unhealthy: an essential one does not."""
+class Process:
+    """One live worker process, by its health socket."""
 
-    status: str
-    checks: dict[str, dict[str, str]]
+    worker: str
+    pid: int
+    socket_path: Path
+
+    def ask(self, question: str) -> bytes | None:
+        """Return the answer to ``health`` or ``metrics``; None when it is late or too large, or the process is gone."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(TIMEOUT_S)
+            try:
+                client.connect(str(self.socket_path))
+                client.sendall(question.encode() + b"\n")
+                parts, size = [], 0
+                while chunk := client.recv(65536):
+                    parts.append(chunk)
+                    size += len(chunk)
+                    if size > ANSWER_BYTES_MAX:
+                        return None
+            except OSError:
+                return None
+        return b"".join(parts)
+
+    def report(self) -> Report:
+        """Return the report of the process; its status is ``unresponsive`` when it gives none that can be read."""
+        answer = self.ask("health")
+        if not answer:
+            return Report(self.worker, Status.UNRESPONSIVE, pid=self.pid)
+        try:
+            return Report.from_bytes(answer)
+        except BadInput as error:
+            text = answer[:_SHOWN_BYTES].decode(errors="replace")
+            trouble = Trouble(f"gives a malformed report ({error}): {text}")
+            return Report(self.worker, Status.UNRESPONSIVE, pid=self.pid, trouble=trouble)
 
 
-def worker_health(run_dir: Path, name: str) -> dict[str, Any]:
+def processes(run_dir: Path, worker: str | None = None) -> list[Process]:
+    """Return the live worker processes of this host; remove the sockets that dead ones left."""
+    alive = []
+    for path in sorted((run_dir / "health").glob("*.sock")):
+        name, _, pid = path.stem.rpartition("-")
+        if not pid.isdigit() or (worker is not None and name != worker):
+            continue
+        if not _is_alive(int(pid)):
+            path.unlink(missing_ok=True)
+            continue
+        alive.append(Process(name, int(pid), path))
+    return alive
+
+
+def worker_report(run_dir: Path, name: str) -> Report:
     """
-    Return the health of one worker.
+    Return the report of one worker.
 
-    One process: as the process tells it. Several: the worst of them, with all of them under ``processes``. None:
-    status ``stopped``. One that lives and does not answer: status ``unresponsive``.
+    With several processes it is that of the worst one and carries all of them as ``processes``. Without a process its
+    status is ``stopped``.
     """
-    alive = processes(run_dir, name)
-    found = [process.health() or _silent(name, process.pid) for process in alive]
-    if not found:
-        return {**_silent(name, None), "status": "stopped"}
-    worst = max(found, key=_badness)
-    return worst if len(found) == 1 else {**worst, "processes": found}
+    reports = tuple(process.report() for process in processes(run_dir, name))
+    return worst(reports) if reports else Report(name, Status.STOPPED)
 
 
-def group_health(run_dir: Path) -> GroupHealth:
-    """Return one check a worker of the table, and what they amount to."""
-    checks, status = {}, "healthy"
-    for worker in WORKERS:
-        found = worker_health(run_dir, worker.name)
-        verdict, message = _verdict(found)
-        checks[worker.name] = {"status": verdict, "message": message}
-        if verdict == "unhealthy" and worker.essential:
-            status = "unhealthy"
-        elif verdict != "healthy" and status == "healthy":
-            status = "degraded"
-    return GroupHealth(status, checks)
+def group_report(run_dir: Path) -> GroupReport:
+    """Return one check for each worker of the table, and the health of the whole group."""
+    checks = {worker.name: worker_report(run_dir, worker.name).check() for worker in WORKERS}
+    return GroupReport.of(checks, frozenset(worker.name for worker in WORKERS if worker.essential))
 
 
 def group_metrics(run_dir: Path) -> bytes:
-    """Return the metrics of every process with labels worker and pid, and worker_up 0 for workers without one."""
+    """Return the metrics of every process, labelled with worker and pid; worker_up is 0 for a worker without one."""
     families: dict[str, Metric] = {}
     answered = set()
     for process in processes(run_dir):
         text = process.ask("metrics")
         try:
-            found = list(text_string_to_metric_families((text or b"").decode()))
+            parsed = list(text_string_to_metric_families((text or b"").decode()))
         except ValueError:
-            # An error instead of metrics, or half an answer of a process that ended: no reason to hide the others'.
+            # An error instead of metrics, or half the answer of a process that ended, must not hide the others.
             continue
-        if not found:
+        if not parsed:
             continue
         answered.add(process.worker)
         labels = {"worker": process.worker, "pid": str(process.pid)}
-        for family in found:
+        for family in parsed:
             _join(families, family, labels)
     down = Metric("worker_up", "1 while the worker does its work.", "gauge")
     up = families.setdefault("worker_up", down)
@@ -94,40 +126,6 @@ def _join(families: dict[str, Metric], family: Metric, labels: dict[str, str]) -
     ]
 
 
-def _silent(name: str, pid: int | None) -> dict[str, Any]:
-    return {
-        "status": "unresponsive",
-        "worker": name,
-        "pid": pid,
-        "ready": False,
-        "last_heartbeat": None,
-        "uptime_seconds": 0,
-    }
-
-
-def _badness(found: dict[str, Any]) -> int:
-    order = ["running", "disabled", "degraded", "draining", "starting", "stopped"]
-    status = found.get("status")
-    return order.index(status) if status in order else len(order)
-
-
-def _verdict(found: dict[str, Any]) -> tuple[str, str]:
-    status = str(found.get("status"))
-    if found.get("disabled_by"):
-        return "healthy", f"disabled by {found['disabled_by']}"
-    if status == "stopped":
-        return "unhealthy", "no process of it runs on this host"
-    if status == "unresponsive":
-        return "unhealthy", f"process {found.get('pid')} lives and does not answer"
-    age_s = float(found.get("heartbeat_age_s") or 0.0)
-    if age_s > STALLED_S:
-        return "unhealthy", f"no heartbeat for {age_s:.0f} s"
-    trouble = found.get("trouble")
-    if trouble:
-        return ("degraded" if found.get("ready") else "unhealthy"), str(trouble.get("message"))
-    return ("healthy", "working") if found.get("ready") else ("unhealthy", f"{status}, not ready")
-
-
 class _Collected:
     """Lets joined families be written by prometheus_client's own writer."""
 
@@ -136,55 +134,6 @@ class _Collected:
 
     def collect(self) -> Iterator[Metric]:
         yield from self._families
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One live worker process, by its health socket."""
-
-    worker: str
-    pid: int
-    socket_path: Path
-
-    def ask(self, question: str) -> bytes | None:
-        """Return the answer to ``health`` or ``metrics``, None when the process is gone or does not answer in time."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(TIMEOUT_S)
-            try:
-                client.connect(str(self.socket_path))
-                client.sendall(question.encode() + b"\n")
-                parts, size = [], 0
-                while chunk := client.recv(65536):
-                    parts.append(chunk)
-                    size += len(chunk)
-                    if size > ANSWER_BYTES_MAX:
-                        return None
-            except OSError:
-                return None
-        return b"".join(parts)
-
-    def health(self) -> dict[str, Any] | None:
-        """Return the health as a dict, None when there is no answer."""
-        answer = self.ask("health")
-        try:
-            found = orjson.loads(answer) if answer else None
-        except orjson.JSONDecodeError:
-            return None
-        return found if isinstance(found, dict) else None
-
-
-def processes(run_dir: Path, worker: str | None = None) -> list[Process]:
-    """Return the worker processes of this host that are alive; sockets left by dead ones are removed."""
-    found = []
-    for path in sorted((run_dir / "health").glob("*.sock")):
-        name, _, pid = path.stem.rpartition("-")
-        if not pid.isdigit() or (worker is not None and name != worker):
-            continue
-        if not _is_alive(int(pid)):
-            path.unlink(missing_ok=True)
-            continue
-        found.append(Process(name, int(pid), path))
-    return found
 
 
 def _is_alive(pid: int) -> bool:

@@ -19,6 +19,7 @@ from wbd.entity.ids import EntityType
 from wbd.errors import DependencyUnavailable, SegmentUnusable, WbdError
 from wbd.id_server.clients import ServerLimits
 from wbd.id_server.metrics import IdMetrics
+from wbd.id_server.report import IdServerReport
 from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
 from wbd.ids.id_range import IdRange
@@ -26,7 +27,8 @@ from wbd.ids.ranges import RangeTable
 from wbd.ids.refill import Refiller, SizeBounds
 from wbd.ids.ring import Ring
 from wbd.ids.segment_file import SegmentFile
-from wbd.runtime.clock import Clock, iso
+from wbd.runtime.clock import Clock
+from wbd.runtime.json_fields import encode
 from wbd.runtime.worker import Run
 
 # The documents' polling interval; a lane that runs low wakes the worker at once.
@@ -113,7 +115,7 @@ class IdHost:
             else:
                 self._metrics.stand_by()
         if started:
-            run.log.info("serving", socket=self.socket, **self._ring.describe())
+            run.log.info("serving", socket=self.socket, **encode(self._ring.report()))
         return started
 
     def supply(self, run: Run) -> float:
@@ -162,19 +164,18 @@ class IdHost:
             self._ring.abandon(keep_ids=False)
 
     def health(self) -> dict[str, Any]:
-        """Return the documents' fields (last reservation, current ranges, cache statistics) and counts of clients."""
-        last = self._refiller.last_reservation_at
-        return {
-            "standing_by": not self._server.serving,
-            "socket": self.socket,
-            "shared_memory": self._ring.describe(),
-            "clients": len(self._server.clients),
-            "clients_waiting": self._server.clients.waiting,
-            "commands": self._server.clients.commands,
-            "last_reservation_at": iso(last) if last else None,
-            "database": self._database_error or "ok",
-            "ids": self._refiller.report(),
-        }
+        """Return the last reservation, current ranges, supply and clients, as the requirement documents list them."""
+        return IdServerReport(
+            standing_by=not self._server.serving,
+            socket=self.socket,
+            shared_memory=self._ring.report(),
+            clients=len(self._server.clients),
+            clients_waiting=self._server.clients.waiting,
+            commands=self._server.clients.commands,
+            last_reservation_at=self._refiller.last_reservation_at,
+            database=self._database_error or "ok",
+            ids=self._refiller.report(),
+        ).to_json()
 
     def _start_server(self) -> bool:
         """Serve from the ring that was acquired; False, and the ring is left, while another process has the socket."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from wbd.ids.refill import SupplyReport
 from wbd.runtime.metrics import Metrics
 
 
@@ -30,16 +30,19 @@ class IdMetrics:
         self._left.clear()
         self._supply.clear()
 
-    def begin(self, report: dict[str, dict[str, Any]]) -> None:
+    def begin(self, report: dict[str, SupplyReport]) -> None:
         """Leave out what a ring that was taken over has counted already."""
-        self._seen = {(entity_type, name): now[name] for entity_type, now in report.items() for name in self._counters}
+        self._seen = {
+            (entity_type, name): getattr(now, name) for entity_type, now in report.items() for name in self._counters
+        }
 
-    def update(self, report: dict[str, dict[str, Any]]) -> None:
+    def update(self, report: dict[str, SupplyReport]) -> None:
         """Add the increase since the last report."""
         for entity_type, now in report.items():
-            self._left.labels(entity_type).set(now["left"])
-            self._supply.labels(entity_type).set(math.inf if now["supply_s"] is None else now["supply_s"])
+            self._left.labels(entity_type).set(now.left)
+            self._supply.labels(entity_type).set(math.inf if now.supply_s is None else now.supply_s)
             for name, counter in self._counters.items():
                 # Counts of a ring in use by others are read one after the other, so one may be behind for a moment.
-                counter.labels(entity_type).inc(max(0, now[name] - self._seen.get((entity_type, name), 0)))
-                self._seen[entity_type, name] = max(now[name], self._seen.get((entity_type, name), 0))
+                count, seen = getattr(now, name), self._seen.get((entity_type, name), 0)
+                counter.labels(entity_type).inc(max(0, count - seen))
+                self._seen[entity_type, name] = max(count, seen)

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from wbd.entity.ids import MAX_ID, EntityType
 from wbd.errors import DependencyUnavailable, PermanentError, RangeContention, RangeRefused, SegmentUnusable, WbdError
@@ -42,6 +41,29 @@ class SizeBounds:
 
     def clamp(self, size: int) -> int:
         return min(self.max_size, max(self.min_size, size))
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyReport:
+    """
+    The supply of one entity type, for health and metrics.
+
+    next: number of the next id, None while there is none.
+    supply_s: how long the ids left last at present demand; None without demand.
+    contention: lost races for a range. take_contention: lost races for an id.
+    """
+
+    left: int
+    taken: int
+    range_size: int
+    next: int | None = None
+    range_first: int | None = None
+    range_last: int | None = None
+    skipped: int = 0
+    refills: int = 0
+    contention: int = 0
+    take_contention: int = 0
+    supply_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -213,28 +235,28 @@ class Refiller:
                 lost += len(rest)
         return given, lost
 
-    def report(self) -> dict[str, dict[str, Any]]:
-        """Return each type's supply for health, JSON-able."""
+    def report(self) -> dict[str, SupplyReport]:
+        """Return the supply of each entity type, by its name."""
         mono_s = self._clock.mono_s()
-        found: dict[str, dict[str, Any]] = {}
+        reports: dict[str, SupplyReport] = {}
         for lane in self._pool.states():
             supply = self._supplies.get(lane.entity_type) or TypeSupply(0)
             stats = self._table.stats(lane.entity_type)
             rate = supply.rate_per_s(lane.taken, mono_s)
-            found[lane.entity_type.value] = {
-                "range_first": supply.reserved.first if supply.reserved else None,
-                "range_last": supply.reserved.last if supply.reserved else None,
-                "next": lane.current.first if lane.current else None,
-                "left": lane.left,
-                "taken": lane.taken,
-                "skipped": lane.skipped,
-                "refills": supply.refills,
-                "contention": stats.lost_races,
-                "take_contention": lane.contended,
-                "range_size": supply.size,
-                "supply_s": round(lane.left / rate, 1) if rate else None if lane.left else 0.0,
-            }
-        return found
+            reports[lane.entity_type.value] = SupplyReport(
+                left=lane.left,
+                taken=lane.taken,
+                range_size=supply.size,
+                next=lane.current.first if lane.current else None,
+                range_first=supply.reserved.first if supply.reserved else None,
+                range_last=supply.reserved.last if supply.reserved else None,
+                skipped=lane.skipped,
+                refills=supply.refills,
+                contention=stats.lost_races,
+                take_contention=lane.contended,
+                supply_s=round(lane.left / rate, 1) if rate else None if lane.left else 0.0,
+            )
+        return reports
 
     def _refill_one(self, lane: LaneState, supply: TypeSupply, errors: list[WbdError]) -> IdRange:
         mono_s = self._clock.mono_s()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
 
 from wbd.errors import SegmentUnusable
 from wbd.ids.attachment import Attachment
@@ -23,6 +23,21 @@ from wbd.ids.segment_file import SegmentFile
 
 # How often the waiting thread looks whether it should end; a taker wakes it at once.
 _LOOK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RingReport:
+    """
+    The ring's place.
+
+    segment: path of the shared file, or ``private memory``.
+    problem: why processes cannot share the ring, None when they can.
+    set_aside: why a file that was there is not used, None when there was none or it is used.
+    """
+
+    segment: str
+    problem: str | None = None
+    set_aside: str | None = None
 
 
 class Ring:
@@ -101,14 +116,10 @@ class Ring:
         """Go as if killed: takers go on with what is in the ring, and the next owner takes it over."""
         self._end(keep_file=True)
 
-    def describe(self) -> dict[str, Any]:
-        """Return for health where the ring is."""
-        found: dict[str, Any] = {"segment": self.path if self._shared.attachment else "private memory"}
-        if self.problem:
-            found["problem"] = self.problem
-        if self._shared.set_aside:
-            found["set_aside"] = self._shared.set_aside
-        return found
+    def report(self) -> RingReport:
+        """Return where the ring is, for health."""
+        segment = self.path if self._shared.attachment else "private memory"
+        return RingReport(segment, self.problem or None, self._shared.set_aside)
 
     def _end(self, *, keep_file: bool) -> None:
         if self._watch is not None:

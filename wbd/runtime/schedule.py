@@ -1,65 +1,72 @@
-"""Work that is due at times of a cron line, as a worker.
+"""A worker for a task that is due at the times of a cron line.
 
-A run that was missed while no process was there is made up for at the start, once: the job knows by its own records
-whether the last due time was dealt with. So several hosts may run one schedule; the first that comes does the work.
+When no process was running at the last due time, the first step makes up for that one run. The task knows from its own
+records whether a due time is done, so several hosts may run one schedule and the first of them does the work.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from croniter import croniter
 
-from wbd.runtime.clock import iso
+from wbd.runtime.clock import Clock, SystemClock, iso
 from wbd.runtime.worker import Run
 
-# A clock that is set while the process waits is noticed within this time.
+# Longest wait between two steps: an administrator may set the machine's clock meanwhile.
 _LOOK_S = 30.0
 _SECOND = timedelta(seconds=1)
 
 
-class ScheduledJob(Protocol):
-    """What is done once at each due time."""
+class ScheduledTask(Protocol):
+    """Work to do once for each due time."""
 
     def start(self, run: Run) -> None:
-        """Connect. A RetryableError is tried again."""
+        """Connect. The runtime retries after a RetryableError."""
 
     def is_done(self, scheduled_at: datetime) -> bool:
-        """Tell whether the work of a due time is done, by whomever."""
+        """Return whether this process or another has done the work of a due time."""
 
     def run_once(self, run: Run, scheduled_at: datetime) -> None:
-        """Do the work of one due time; repeating it is harmless."""
+        """Do the work of one due time; a repeat is harmless."""
 
     def stop(self) -> None:
         """Release everything."""
 
     def health(self) -> dict[str, Any]:
-        """Return JSON-able fields beside the schedule's own."""
+        """Return JSON-able fields for the report, beside those of the schedule."""
 
 
 class ScheduledWorker:
-    """A worker whose steps wait for the next due time of *cron*, five fields, in UTC."""
+    """
+    A worker whose steps wait for the next due time.
 
-    def __init__(self, job: ScheduledJob, cron: str) -> None:
-        self._job = job
+    Args:
+        cron: a cron line of five fields, in UTC.
+    """
+
+    def __init__(self, task: ScheduledTask, cron: str) -> None:
+        self._task = task
         self._cron = cron
+        self._clock: Clock = SystemClock()
         self._done_for: datetime | None = None
         self._ran_at: datetime | None = None
         self._took_s: float | None = None
 
     def start(self, run: Run) -> None:
-        """Start the job and become ready; what was missed is due in the first step."""
-        self._job.start(run)
+        """Start the task and become ready; a missed run is due in the first step."""
+        self._clock = run.clock
+        self._task.start(run)
         run.ready()
 
     def step(self, run: Run) -> float:
-        """Do what is due; return the seconds until there may be something to do."""
+        """Do the work of the last due time unless it is done; return the seconds until the next look."""
         due_at = last_due(self._cron, run.clock.now())
         if due_at != self._done_for:
-            if not self._job.is_done(due_at):
+            if not self._task.is_done(due_at):
                 begun_mono_s = run.clock.mono_s()
-                self._job.run_once(run, due_at)
+                self._task.run_once(run, due_at)
                 self._took_s = round(run.clock.mono_s() - begun_mono_s, 3)
                 self._ran_at = run.clock.now()
                 run.log.info("ran", scheduled_at=iso(due_at), took_s=self._took_s)
@@ -68,14 +75,14 @@ class ScheduledWorker:
         return max(0.0, min(wait_s, _LOOK_S))
 
     def stop(self) -> None:
-        """Stop the job."""
-        self._job.stop()
+        """Stop the task."""
+        self._task.stop()
 
     def health(self) -> dict[str, Any]:
-        """Return the last and the next due time, beside the job's own fields."""
-        next_at = next_due(self._cron, datetime.now(UTC))
+        """Return the last run and the next due time, beside the task's own fields."""
+        next_at = next_due(self._cron, self._clock.now())
         return {
-            **self._job.health(),
+            **self._task.health(),
             "schedule": self._cron,
             "last_run_at": self._ran_at and iso(self._ran_at),
             "last_run_took_s": self._took_s,
@@ -87,11 +94,11 @@ class ScheduledWorker:
 def last_due(cron: str, now: datetime) -> datetime:
     """Return the latest due time at or before *now*, UTC."""
     # get_prev() is strictly before; a due time is due at its very second.
-    found: datetime = croniter(cron, now.replace(microsecond=0) + _SECOND).get_prev(datetime)
-    return found
+    due_at: datetime = croniter(cron, now.replace(microsecond=0) + _SECOND).get_prev(datetime)
+    return due_at
 
 
 def next_due(cron: str, now: datetime) -> datetime:
     """Return the first due time after *now*, UTC."""
-    found: datetime = croniter(cron, now).get_next(datetime)
-    return found
+    due_at: datetime = croniter(cron, now).get_next(datetime)
+    return due_at

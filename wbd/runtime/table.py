@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wbd.errors import ConfigError
+from wbd.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class WorkerSpec:
     @property
     def module(self) -> str:
         return f"wbd.workers.{self.name}"
+
+    def disabled_by(self, settings: Settings) -> str | None:
+        """Return the setting that switches the worker off, None while it is on."""
+        name = self.enabled_setting
+        return name if name is not None and not getattr(settings, name) else None
 
 
 WORKERS: tuple[WorkerSpec, ...] = (

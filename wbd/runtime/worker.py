@@ -1,6 +1,6 @@
-"""What a worker is, and what it sees of the runtime.
+"""The interface of a worker, and the part of the runtime that a worker sees.
 
-A worker has no loop, sleep, retry, signal handling or environment access of its own: it says what one step is.
+A worker defines one step. It has no loop, sleep, retry, signal handling or environment access of its own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from wbd.runtime.metrics import Metrics
 
 
 class Run:
-    """What a worker sees of the runtime; wake(), beat() and stopping may be used from any thread."""
+    """The runtime as its worker sees it; wake(), beat() and stopping may be used from any thread."""
 
     def __init__(self, name: str, worker_id: str, log: Log, clock: Clock | None = None) -> None:
         self.name = name
         self.worker_id = worker_id
-        # Of this process alone, whatever worker_id two hosts were given: leases must tell them apart.
+        # Unique for each process: leases must tell two hosts with the same worker_id apart.
         self.lease_owner = f"{worker_id}/{uuid.uuid4().hex[:8]}"
         self.log = log
         self.clock = clock or SystemClock()
@@ -34,31 +34,31 @@ class Run:
 
     @property
     def stopping(self) -> bool:
-        """True once the process was asked to end; a long step should come to its end."""
+        """True once the process was asked to stop; a long step should then end early."""
         return self._stopping.is_set()
 
     def wake(self) -> None:
-        """Run the next step now instead of when it was due."""
+        """Run the next step now, before it is due."""
         self._woken.set()
 
     def ready(self, flag: bool = True) -> None:
-        """Say whether the worker does its work; health and ``wbd up`` wait for it."""
+        """Record whether the worker does its work; health reports it and ``wbd up`` waits for it."""
         if flag != self.is_ready:
             self.log.info("ready" if flag else "not ready")
         self.is_ready = flag
 
     def beat(self) -> None:
-        """Show that the worker is alive; a step longer than a minute should call it as it goes."""
+        """Record that the worker is alive; a step longer than a minute should call this repeatedly."""
         self.heartbeat_at = self.clock.now()
         self.heartbeat_mono_s = self.clock.mono_s()
 
     def ask_to_stop(self) -> None:
-        """Begin the end: the step under way is the last."""
+        """Make the current step the last."""
         self._stopping.set()
         self._woken.set()
 
     def pause(self, timeout_s: float) -> bool:
-        """Wait until wake(), True, or the timeout, False."""
+        """Wait for wake(); return True when it came and False when *timeout_s* passed first."""
         woken = self.clock.wait(self._woken, timeout_s)
         self._woken.clear()
         return woken
@@ -72,13 +72,13 @@ class Worker(Protocol):
     """
 
     def start(self, run: Run) -> None:
-        """Connect, bind, begin serving. A RetryableError is tried again, so a second call must be harmless."""
+        """Connect, bind, begin serving. Called again after a RetryableError, so a repeat must be harmless."""
 
     def step(self, run: Run) -> float:
-        """Do one bounded piece of work; return the seconds until the next is wanted, 0.0 for at once."""
+        """Do one bounded piece of work; return the seconds until the next step, 0.0 for at once."""
 
     def stop(self) -> None:
         """Release everything, within drain_s; also called when start failed."""
 
     def health(self) -> dict[str, Any]:
-        """Return JSON-able fields beside the runtime's own."""
+        """Return JSON-able fields for the report; none may have the name of a field of Report."""

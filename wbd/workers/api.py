@@ -3,7 +3,7 @@
 Reads:    the health sockets of this host's workers
 Writes:   nothing
 Repeats:  harmless
-Schedule: always; a step only looks whether the server still runs
+Schedule: always; a step only checks that the server still runs
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ApiWorker:
     def start(self, run: Run) -> None:
         """Bind and serve. Raises RetryableError while another process has the port."""
         listener = _listen(self._settings.api_host, self._settings.metrics_port)
-        app = create_app(self._settings.run_dir, self._settings.worker_name or run.name)
+        app = create_app(self._settings.run_dir, self._settings.worker_name or run.name, run.clock)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -54,20 +54,20 @@ class ApiWorker:
         run.ready()
 
     def step(self, run: Run) -> float:
-        """See that the server lives; start it again when its thread has ended."""
+        """Start the server again when its thread has ended."""
         if self._thread is not None and not self._thread.is_alive():
             run.ready(False)
             self.start(run)
         return _IDLE_S
 
     def stop(self) -> None:
-        """Finish the requests under way and close."""
+        """Finish the current requests and close."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(_STOPPED_WITHIN_S)
 
     def health(self) -> dict[str, Any]:
-        """Return where it listens and how many requests it has answered."""
+        """Return the address of the server and the number of requests answered."""
         answered = self._server.server_state.total_requests if self._server else 0
         return {"listens": f"{self._settings.api_host}:{self._settings.metrics_port}", "requests": answered}
 

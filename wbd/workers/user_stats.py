@@ -3,7 +3,7 @@
 Reads:    users
 Writes:   user_daily_stats, one row a day
 Repeats:  harmless; the day is the key
-Schedule: user_stats_schedule; a day that was missed is made up for at the start
+Schedule: user_stats_schedule; a missed day is made up for at the start
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UserStats:
     active_users: int
 
 
-class UserStatsJob:
+class UserStatsTask:
     """Counts users, and those active in the 30 days before the day of the count."""
 
     def __init__(self, db: Database) -> None:
@@ -84,9 +84,9 @@ class UserStatsJob:
 
 
 def build(settings: Settings) -> ScheduledWorker:
-    """Wire the job to the database and the schedule of the settings."""
-    job = UserStatsJob(Database(settings.database_address(), max_connections=settings.pool_size(1)))
-    return ScheduledWorker(job, settings.user_stats_schedule)
+    """Wire the task to the database and the schedule of the settings."""
+    task = UserStatsTask(Database(settings.database_address(), max_connections=settings.pool_size(1)))
+    return ScheduledWorker(task, settings.user_stats_schedule)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +12,12 @@ import pytest
 from tests.build.clock import SetClock
 from wbd.errors import ConfigError, DatabaseError, DatabaseUnavailable, LeaseLost, PermanentError
 from wbd.runtime import logs
-from wbd.runtime.process import EXIT_BUG, EXIT_OK, DisabledWorker, WorkerProcess
+from wbd.runtime.process import EXIT_BUG, EXIT_DRAIN, EXIT_OK, DisabledWorker, WorkerProcess
+from wbd.runtime.report import Report, Status
 from wbd.runtime.retry import Backoff
 from wbd.runtime.table import WorkerSpec
 from wbd.runtime.worker import Run
+from wbd.settings.settings import Settings
 
 # structlog's own default renders exceptions with every local, which takes seconds each.
 logs.configure("INFO", "structured")
@@ -51,7 +55,7 @@ class Scripted:
 def process(worker: Any) -> tuple[WorkerProcess, Run, SetClock]:
     clock = SetClock()
     run = Run("entity_diff", "w1", logs.get_log("test"), clock)
-    return WorkerProcess(SPEC, worker, run, clock), run, clock
+    return WorkerProcess(SPEC, worker, run), run, clock
 
 
 def fail(error: Exception) -> Callable[[Run], float]:
@@ -70,20 +74,25 @@ def test_steps_run_until_the_worker_is_asked_to_stop_and_stop_is_called() -> Non
 
 
 def test_a_server_that_is_away_is_retried_with_backoff_shown_in_health_and_forgotten_on_recovery() -> None:
-    seen: list[dict[str, Any]] = []
+    seen: list[Report] = []
+
+    def look(_run: Run) -> float:
+        seen.append(main.report())
+        return 0.0
+
     worker = Scripted(
         *[fail(DatabaseUnavailable("database u@h/d: not reachable"))] * 4,
-        lambda _: seen.append(main.health()) or 0.0,  # type: ignore[func-returns-value]
-        lambda _: seen.append(main.health()) or 0.0,  # type: ignore[func-returns-value]
+        look,
+        look,
     )
     main, _, clock = process(worker)
     assert main.main() == EXIT_OK
     during, after = seen
-    assert during["status"] == "degraded"
-    assert during["trouble"]["dependency"] == "database"
-    assert during["trouble"]["failures"] == 4
-    assert "not reachable" in during["trouble"]["message"]
-    assert (after["status"], after["trouble"]) == ("running", None)
+    assert during.status == Status.DEGRADED
+    assert during.trouble is not None
+    assert (during.trouble.dependency, during.trouble.failures) == ("database", 4)
+    assert "not reachable" in during.trouble.message
+    assert (after.status, after.trouble) == (Status.RUNNING, None)
     assert 0.1 + 0.2 + 0.4 + 0.8 <= clock.elapsed_s <= 0.2 + 0.4 + 0.8 + 1.6
 
 
@@ -108,7 +117,7 @@ def test_a_step_that_fails_for_good_does_not_end_the_process() -> None:
     assert worker.steps == []
 
 
-def test_ten_unforeseen_errors_in_a_row_end_the_process_as_a_bug_and_nine_do_not() -> None:
+def test_ten_unexpected_errors_in_a_row_end_the_process_as_a_bug_and_nine_do_not() -> None:
     worker = Scripted(*[fail(ZeroDivisionError("bug"))] * 20)
     main, _, _ = process(worker)
     assert main.main() == EXIT_BUG
@@ -145,7 +154,7 @@ def test_a_stop_that_cannot_give_back_what_it_holds_still_ends_well(error: Excep
 
     main, _, _ = process(Stubborn(lambda _: 0.0))
     assert main.main() == EXIT_OK
-    assert main.health()["status"] == "stopped"
+    assert main.report().status == Status.STOPPED
 
 
 def test_two_processes_of_one_worker_id_own_leases_apart() -> None:
@@ -153,14 +162,15 @@ def test_two_processes_of_one_worker_id_own_leases_apart() -> None:
     assert first.lease_owner != second.lease_owner
 
 
-def test_health_has_the_documented_fields_and_the_workers_own() -> None:
+def test_a_report_has_the_documented_fields_and_the_workers_own() -> None:
     worker = Scripted(lambda _: 0.0)
     main, run, _ = process(worker)
     main.main()
-    health = main.health()
-    assert {"status", "last_heartbeat", "uptime_seconds", "ready", "worker_id", "last_step", "own"} <= set(health)
-    assert health["last_heartbeat"].startswith("2026-01-01T00:00:0")
-    assert b"worker_jobs_total 2.0" in run.metrics.text(), "the start and the step"
+    found = main.report().to_json()
+    assert {"status", "last_heartbeat", "uptime_seconds", "ready", "worker_id", "last_step", "own"} <= set(found)
+    assert found["last_heartbeat"].startswith("2026-01-01T00:00:0")
+    assert b"worker_steps_total 2.0" in run.metrics.text(), "the start and the step"
+    assert b"worker_job" not in run.metrics.text(), "the requirement documents give these names to real jobs"
 
 
 def test_a_worker_beats_while_it_waits() -> None:
@@ -188,7 +198,56 @@ def test_a_disabled_worker_is_ready_and_says_what_disabled_it() -> None:
     worker = DisabledWorker("entity_diff_enabled")
     worker.start(run)
     assert run.is_ready
-    assert worker.health() == {"disabled_by": "entity_diff_enabled"}
+    main = WorkerProcess(SPEC, worker, run, disabled_by="entity_diff_enabled")
+    assert main.report().to_json()["disabled_by"] == "entity_diff_enabled"
+
+
+def test_the_setting_of_a_worker_disables_it_when_it_is_off() -> None:
+    spec = WorkerSpec("entity_diff", "", drain_s=5, enabled_setting="entity_diff_enabled")
+    assert spec.disabled_by(Settings.model_validate({"entity_diff_enabled": False})) == "entity_diff_enabled"
+    assert spec.disabled_by(Settings.model_validate({})) is None
+    assert SPEC.disabled_by(Settings.model_validate({"entity_diff_enabled": False})) is None
+
+
+def test_a_drain_over_its_time_ends_the_process_at_once() -> None:
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done = threading.Event()
+
+    def hang(_run: Run) -> float:
+        main.ask_to_stop()
+        assert ended.get(timeout=10) == EXIT_DRAIN
+        done.set()
+        return 0.0
+
+    clock = SetClock()
+    run = Run("entity_diff", "w1", logs.get_log("test"), clock)
+    main = WorkerProcess(SPEC, Scripted(hang), run, end_at_once=ended.put)
+    main.main()
+    assert done.is_set()
+    assert clock.elapsed_s == SPEC.drain_s
+
+
+def test_a_drain_within_its_time_ends_as_asked() -> None:
+    """The clock's wait for the end of the drain is a real one here, and the end comes first."""
+    waited: queue.SimpleQueue[tuple[float, bool]] = queue.SimpleQueue()
+
+    class PatientClock(SetClock):
+        def wait(self, event: threading.Event, timeout_s: float) -> bool:
+            if threading.current_thread().name == "drain":
+                waited.put((timeout_s, event.wait(10)))
+                return True
+            return super().wait(event, timeout_s)
+
+    def ask_to_stop(_run: Run) -> float:
+        main.ask_to_stop()
+        return 0.0
+
+    ended: list[int] = []
+    run = Run("entity_diff", "w1", logs.get_log("test"), PatientClock())
+    main = WorkerProcess(SPEC, Scripted(ask_to_stop, lambda _: 0.0), run, end_at_once=ended.append)
+    assert main.main() == EXIT_OK
+    assert waited.get(timeout=10) == (SPEC.drain_s, True)
+    assert ended == []
 
 
 def test_backoff_doubles_up_to_its_bound_and_never_exceeds_it() -> None:
