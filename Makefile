@@ -15,7 +15,7 @@ COVERAGE := build/coverage
 EXTENSIONS := rdf/_setdiff diff/_spans rdf/_turtle ids/_segment
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test test-light-client coverage native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff \
+.PHONY: demo up down test generate test-light-client coverage native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff \
     engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
@@ -67,11 +67,15 @@ fuzz: $(VENV)/.fuzz  ## FUZZ_S seconds of each target, or of those that FUZZ nam
 chaos-ids: $(VENV)/.installed engines  ## kill workers, takers and MariaDB KILLS times; no id twice, losses counted
 	$(PY) -m tests.chaos.ids --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
-check: $(VENV)/.installed  ## style, types, import layers
+generate: $(VENV)/.installed  ## write supervisord.conf, docs/settings.md, docs/workers.md and the table in README.md
+	$(PY) -m scripts.generate
+
+check: $(VENV)/.installed  ## style, types, import layers, generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
+	$(PY) -m scripts.generate --check
 	scripts/check-c-format.sh $(VENV)/bin/clang-format
 
 format: $(VENV)/.installed  ## put files into the house's format

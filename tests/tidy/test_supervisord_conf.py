@@ -20,6 +20,7 @@ from wbd.group.supervisord import (
     WORKER_GROUP,
     Program,
     group_stop_s,
+    promised_stop_s,
     render,
     stop_waits_s,
     worker_program,
@@ -34,8 +35,7 @@ from wbd.stack.mock_kafka import MockKafka
 
 CONF = Path(__file__).parents[2] / "supervisord.conf"
 DOCKERFILE = CONF.with_name("Dockerfile")
-# Said in supervisord.conf to whoever stops the whole group.
-PROMISED_GROUP_STOP_S = 40
+PROMISED_STOP_S = promised_stop_s(worker_programs())
 
 
 def parse(path: Path) -> Any:
@@ -102,7 +102,7 @@ def test_stop_times_nest(production: Any, embedded: Any, spec: WorkerSpec) -> No
         waits_s = [program.stopwaitsecs for program in programs(options, WORKER_GROUP).values()]
         own_s = programs(options, WORKER_GROUP)[spec.name].stopwaitsecs
         assert spec.drain_s + STOP_MARGIN_S <= own_s < group_stop_s(waits_s)
-        assert group_stop_s(waits_s) == max(waits_s) + GROUP_STOP_MARGIN_S <= PROMISED_GROUP_STOP_S
+        assert group_stop_s(waits_s) == max(waits_s) + GROUP_STOP_MARGIN_S <= PROMISED_STOP_S
 
 
 def test_control_is_by_a_unix_socket_of_the_owner_alone(production: Any, embedded: Any) -> None:
@@ -195,7 +195,7 @@ def test_the_image_copies_what_is_there_and_runs_the_group_as_nobody_special() -
     assert [line for line in lines if line.startswith("USER ")] == ["USER wbd"]
     assert any(line.startswith("HEALTHCHECK ") for line in lines)
     (timeout_s,) = re.findall(r"--stop-timeout (\d+)", DOCKERFILE.read_text())
-    assert int(timeout_s) == PROMISED_GROUP_STOP_S
+    assert int(timeout_s) == PROMISED_STOP_S
 
 
 def test_in_the_image_logs_go_to_the_output_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from wbd.settings.settings import Settings
 
 # structlog's own default renders exceptions with every local, which takes seconds each.
 logs.configure("INFO", "structured")
-SPEC = WorkerSpec("entity_diff", "", drain_s=5)
+SPEC = WorkerSpec("entity_diff", "", drain_s=5, rss_limit_mb=100)
 
 
 class Scripted:
@@ -203,7 +203,7 @@ def test_a_disabled_worker_is_ready_and_says_what_disabled_it() -> None:
 
 
 def test_the_setting_of_a_worker_disables_it_when_it_is_off() -> None:
-    spec = WorkerSpec("entity_diff", "", drain_s=5, enabled_setting="entity_diff_enabled")
+    spec = WorkerSpec("entity_diff", "", drain_s=5, rss_limit_mb=100, enabled_setting="entity_diff_enabled")
     assert spec.disabled_by(Settings.model_validate({"entity_diff_enabled": False})) == "entity_diff_enabled"
     assert spec.disabled_by(Settings.model_validate({})) is None
     assert SPEC.disabled_by(Settings.model_validate({"entity_diff_enabled": False})) is None
