@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from tests.build.tables import make_tables
 from tests.chaos.ids_judge import Move, Written, read_written
 from tests.chaos.ids_taker import Options
 from wbd.engines.mysql import Database
@@ -31,7 +32,6 @@ from wbd.ids.attachment import Attachment, open_segment
 from wbd.ids.pool import IdPool
 from wbd.ids.ranges import RangeTable
 from wbd.ids.segment import LAYOUT_VERSION
-from wbd.provision import servers
 from wbd.settings.kinds import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 
@@ -214,7 +214,8 @@ class Group:
         """Start everything; returns when every taker has taken something."""
         self.database.start()
         with self._db() as db:
-            for statement in (*servers.schema().values(), *_RECORD):
+            make_tables(db)
+            for statement in _RECORD:
                 db.execute(statement)
         for host in self.hosts:
             host.folder.mkdir(mode=0o700, exist_ok=True)

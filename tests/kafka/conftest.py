@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.build.tables import make_tables
 from wbd.engines.kafka import EventProducer, Topics, end_offsets, read_topic
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
@@ -17,7 +18,6 @@ from wbd.entity.check import check_entity
 from wbd.events.entity_diff import EntityDiff
 from wbd.mapping.config import mapping_context
 from wbd.mapping.context import FLAVOURS
-from wbd.provision import servers
 from wbd.revisions.revision import WriteResult
 from wbd.revisions.store import RevisionStore
 from wbd.runtime import logs
@@ -126,8 +126,7 @@ def wiki(mariadb: MariaDB, kafka: KafkaBroker, tmp_path: Path) -> Iterator[Wiki]
         }
     ).settings
     db = Database(settings.database_address(), max_connections=4)
-    for statement in servers.schema().values():
-        db.execute(statement)
+    make_tables(db)
     for topic in settings.topics():
         Topics(kafka.brokers).create(topic, partitions=2, replication=1)
     objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.tables import make_tables
 from tests.mysql.ids_host import Host
 from wbd.engines.mysql import Database
-from wbd.provision import servers
 from wbd.settings.kinds import DatabaseAddress
 from wbd.stack.mariadb import MariaDB
 
@@ -46,10 +46,9 @@ def connect(address: DatabaseAddress) -> Iterator[Connect]:
 
 @pytest.fixture
 def db(connect: Connect) -> Database:
-    """A pool on a database with every table of schema.sql."""
+    """A pool on a database with every table of this release."""
     found = connect()
-    for statement in servers.schema().values():
-        found.execute(statement)
+    make_tables(found)
     return found
 
 

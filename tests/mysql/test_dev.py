@@ -63,7 +63,7 @@ def settings(address: DatabaseAddress, tmp_path: Path) -> Settings:
 
 
 def test_every_documented_table_is_created_once_and_then_found(settings: Settings) -> None:
-    first = list(servers.create_tables(settings))
+    first = [item for item in servers.create_tables(settings) if item.kind == "table"]
     assert {item.state for item in first} == {"created"}
     assert set(DOCUMENTED_TABLES) <= {item.name for item in first}
     assert {item.state for item in servers.create_tables(settings)} == {"existed"}

@@ -10,17 +10,19 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.build.tables import make_tables
 from tests.conftest import without
 from tests.mysql.ids_host import DEADLINE_S, Host, item_row, wait_until
 from wbd.engines.mysql import Database
 from wbd.errors import IdsUnavailable
 from wbd.ids import EntityType, IdClient
 from wbd.ids.high_water import HighWater
-from wbd.provision import servers
 from wbd.stack.mariadb import MariaDB
 
 ITEM = EntityType.ITEM
@@ -243,8 +245,8 @@ def test_a_ring_of_another_database_is_set_aside(host: Host, db: Database) -> No
     other = f"{host.database}_other"
     db.execute(f"CREATE DATABASE {other} CHARACTER SET utf8mb4")
     try:
-        for statement in servers.schema().values():
-            db.execute(statement.replace("EXISTS ", f"EXISTS {other}.", 1))
+        with closing(Database(replace(db.address, database=other))) as other_db:
+            make_tables(other_db)
         db.execute(
             f"INSERT INTO {other}.id_ranges (entity_type, current_range_start, current_range_end, next_id) "
             "VALUES ('item', 1, 3000, 3001)"

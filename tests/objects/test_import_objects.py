@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.build.tables import make_tables
 from tests.mysql.import_cases import check_laws, dump, generated, write_lines
 from wbd.engines.mysql import Database
 from wbd.engines.objects import Buckets, ObjectStore, open_store
 from wbd.entity.check import check_entity
 from wbd.errors import ObjectStoreUnavailable
 from wbd.importing.importer import ImportProgress, import_files
-from wbd.provision import servers
 from wbd.revisions.store import RevisionStore
 from wbd.settings.kinds import DatabaseAddress, ObjectsAddress
 from wbd.stack.mariadb import MariaDB
@@ -31,8 +31,7 @@ def db(mariadb: MariaDB) -> Iterator[Database]:
     )
     admin.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
     found = Database(DatabaseAddress(database=name, user=mariadb.user, unix_socket=mariadb.unix_socket))
-    for statement in servers.schema().values():
-        found.execute(statement)
+    make_tables(found)
     yield found
     found.close()
     admin.execute(f"DROP DATABASE {name}")

@@ -65,6 +65,8 @@ _NOT_SET_UP = {
     1698: "access denied; check vitess_user and how it authenticates",
 }
 DUPLICATE_KEY = errorcode.ER_DUP_ENTRY
+TABLE_EXISTS = errorcode.ER_TABLE_EXISTS_ERROR
+COLUMN_EXISTS = errorcode.ER_DUP_FIELDNAME
 
 # A statement of this many rows stays far below max_allowed_packet (16 MiB) for every table of the schema.
 ROWS_A_STATEMENT = 500
@@ -133,6 +135,9 @@ class Database:
 
     Nothing connects before the first use. At most *max_connections* are open; a caller that finds all of them
     in use waits up to *pool_wait_s*.
+
+    *admit* is called with each new connection before anybody uses it; an error that it raises refuses the connection
+    and reaches the caller. It may read, such as to compare the version of the schema.
     """
 
     def __init__(
@@ -143,12 +148,14 @@ class Database:
         connect_timeout_s: int = 5,
         read_timeout_s: int = 60,
         pool_wait_s: float = 30.0,
+        admit: Callable[[Transaction], None] | None = None,
     ) -> None:
         self.address = address
         self.stats = DatabaseStats()
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._pool_wait_s = pool_wait_s
+        self._admit = admit
         self._free: queue.LifoQueue[Any] = queue.LifoQueue()
         self._slots = threading.BoundedSemaphore(max_connections)
         self._closed = False
@@ -242,35 +249,47 @@ class Database:
             raise
 
     def _connect(self) -> Any:
+        try:
+            connection = self._open()
+            try:
+                if self._admit is not None:
+                    self._admit(Transaction(connection))
+                    # Ends the transaction that the reads of admit began.
+                    connection.cmd_query("ROLLBACK")
+            except BaseException:
+                _close(connection)
+                raise
+        except mysql.connector.Error as error:
+            raise self._translate(error) from error
+        self.stats.connects += 1
+        return connection
+
+    def _open(self) -> Any:
         address = self.address
         place: dict[str, Any] = (
             {"unix_socket": address.unix_socket}
             if address.unix_socket
             else {"host": address.host, "port": address.port}
         )
-        try:
-            connection = mysql.connector.connect(
-                **place,
-                user=address.user,
-                password=address.password,
-                database=address.database,
-                # MariaDB does not know the collation that the connector asks for by default.
-                collation="utf8mb4_general_ci",
-                charset="utf8mb4",
-                connection_timeout=self._connect_timeout_s,
-                read_timeout=self._read_timeout_s,
-                write_timeout=self._read_timeout_s,
-                time_zone="+00:00",
-                sql_mode="STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
-                autocommit=False,
-            )
-            cursor = connection.cursor()
-            # Every write here is a compare-and-set on a key, so gap locks would only add deadlocks.
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            _close(cursor)
-        except mysql.connector.Error as error:
-            raise self._translate(error) from error
-        self.stats.connects += 1
+        connection = mysql.connector.connect(
+            **place,
+            user=address.user,
+            password=address.password,
+            database=address.database,
+            # MariaDB does not know the collation that the connector asks for by default.
+            collation="utf8mb4_general_ci",
+            charset="utf8mb4",
+            connection_timeout=self._connect_timeout_s,
+            read_timeout=self._read_timeout_s,
+            write_timeout=self._read_timeout_s,
+            time_zone="+00:00",
+            sql_mode="STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO",
+            autocommit=False,
+        )
+        cursor = connection.cursor()
+        # Every write here is a compare-and-set on a key, so gap locks would only add deadlocks.
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        _close(cursor)
         return connection
 
     def _give_back(self, connection: Any, *, broken: bool = False) -> None:
@@ -328,9 +347,9 @@ def _is_gone(error: Any) -> bool:
     )
 
 
-def _close(cursor: Any) -> None:
+def _close(cursor_or_connection: Any) -> None:
     with suppress(mysql.connector.Error):
-        cursor.close()
+        cursor_or_connection.close()
 
 
 def _chunks(rows: Iterable[Params], size: int) -> Iterable[list[Params]]:
