@@ -15,8 +15,8 @@ COVERAGE := build/coverage
 EXTENSIONS := rdf/_setdiff diff/_spans rdf/_turtle ids/_segment
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test generate test-light-client coverage native-sanitize fuzz chaos-ids check format bench bench-ids bench-diff \
-    engines clean
+.PHONY: demo up down test generate test-light-client coverage native-sanitize fuzz chaos-ids check docs format bench \
+    bench-ids bench-diff engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -70,13 +70,16 @@ chaos-ids: $(VENV)/.installed engines  ## kill workers, takers and MariaDB KILLS
 generate: $(VENV)/.installed  ## write supervisord.conf, docs/settings.md, docs/workers.md and the table in README.md
 	$(PY) -m scripts.generate
 
-check: $(VENV)/.installed  ## style, types, import layers, generated files
+check: $(VENV)/.installed docs  ## style, types, import layers, generated files, documentation
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
 	$(PY) -m scripts.generate --check
 	scripts/check-c-format.sh $(VENV)/bin/clang-format
+
+docs: $(VENV)/.installed  ## build the documentation into build/site; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 format: $(VENV)/.installed  ## put files into the house's format
 	$(VENV)/bin/ruff check --fix --quiet .
@@ -85,11 +88,11 @@ format: $(VENV)/.installed  ## put files into the house's format
 bench: $(VENV)/.installed engines  ## measure, beside rivals
 	for bench in $(BENCHES); do $(PY) -m bench.$$bench || exit 1; done
 
-bench-ids: $(VENV)/.installed  ## ids a second, beside rivals; writes the figures of README.md
+bench-ids: $(VENV)/.installed  ## ids a second, beside rivals; writes the figures of docs/benchmarks.md
 	scripts/install-packages.sh
 	$(PY) -m bench.ids
 
-bench-diff: $(VENV)/.installed engines  ## from snapshots to events, beside rivals; writes the figures of README.md
+bench-diff: $(VENV)/.installed engines  ## from snapshots to events, beside rivals; writes the figures of docs/benchmarks.md
 	$(PY) -m bench.diff
 
 engines: $(VENV)/.installed

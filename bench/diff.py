@@ -18,7 +18,8 @@ have been matched in their favour.
     python -m bench.diff [--runs 5] [--limit 400] [--quick] [--json]
 
 WBD_CORPUS names a folder of real entities, which is no part of wbd; without it all are generated, at the same sizes.
-The figures go to bench/results/diff.json, and from there into README.md and docs/diff.svg; those of --quick go nowhere.
+The figures go to bench/results/diff.json and from there into docs/benchmarks.md, docs/diff.svg and README.md; --quick
+records none.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The recorded figures of diffs, as tables for README.md, a picture, and text for a terminal.
+"""The recorded figures of diffs, as tables for docs/benchmarks.md, a chart, and text for a terminal.
 
     python -m bench.diff_figures
 
-writes the section of README.md between its two markers, and docs/diff.svg, from bench/results/diff.json; harmless when
-repeated. bench.diff does the same after a run.
+writes the section between the two markers in docs/benchmarks.md, docs/diff.svg, and the summary in README.md from
+bench/results/diff.json; harmless when repeated. bench.diff does the same after a run.
 """
 
 from __future__ import annotations
@@ -12,27 +12,16 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from bench.figures import ROOT, Bar, Section, aim_rows, bars, columns, short, table
+from bench import summary
+from bench.figures import Bar, Section, aim_rows, bars, columns, short, table, took
 
 SECTION = Section("diff")
 
-# The edit that brings a blank node, which is where rivals differ most.
+# The edit that adds a blank node; rivals differ most there.
 SHOWN, PLAIN = "unknown value", "qualifier"
 _LARGE = "large"
-# Both of them are items of 29 KB to somebody: as Special:EntityData sends it, and as a snapshot.
+# Two readings of "an item of 29 KB": the size of its Special:EntityData document, and the size of its snapshot.
 _ITEMS = ("middle", "dense")
-
-
-def took(ms: float) -> str:
-    """Return a time with three digits that count."""
-    if ms >= 1e3:
-        return f"{_three(ms / 1e3)} s"
-    return f"{_three(ms)} ms" if ms >= 0.1 else f"{_three(ms * 1e3)} µs"
-
-
-def _three(value: float) -> str:
-    # 100, 10.0, 1.00, 0.100; no exponent, however large.
-    return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def _power(ms: float) -> str:
@@ -42,7 +31,7 @@ def _power(ms: float) -> str:
 
 
 def aims(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what was aimed at, what came out, and whether that is enough; of several edits the slowest counts."""
+    """Return each target, its result, and whether the result meets it; the slowest edit counts."""
     sizes = result["sizes"]
     large_ms = _slowest(sizes[_LARGE]["rivals"]["wbd"])
     found = [
@@ -76,25 +65,25 @@ def _spurious_in_all(sizes: dict[str, Any]) -> int:
     )
 
 
-_EDIT_NOTE = "Snapshots of both revisions in JSON to the event, for one edit of each kind:"
+_EDIT_NOTE = "From the JSON snapshots of both revisions to the finished event, one edit of each kind:"
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return the section of README.md, without its markers."""
+    """Return the section of docs/benchmarks.md, without its markers."""
     label = result["sizes"][_LARGE]["label"]
-    picture = SECTION.picture.relative_to(ROOT)
-    lines = [f"![Time to the diff of an edit of {label}, on a logarithmic scale]({picture})", ""]
+    picture = SECTION.picture.name
+    lines = [f"![Time to diff one edit of {label}, on a logarithmic scale]({picture})", ""]
     lines += [_rivals_note(result), "", *table(_rival_head(result), _rival_rows(result))]
     lines += ["", _EDIT_NOTE, "", *table(*_edit_table(result))]
     lines += ["", *table(*_statement_table(result))]
     for sentence in sentences(result):
         lines += ["", sentence]
-    lines += ["", *table(["aimed at", "reached", ""], aim_rows(aims(result)))]
+    lines += ["", *table(["target", "result", "met"], aim_rows(aims(result)))]
     return "\n".join([*lines, "", provenance(result)])
 
 
 def plain(result: dict[str, Any]) -> str:
-    """Return the same for a terminal."""
+    """Return the same figures as text for a terminal."""
     parts = [
         _rivals_note(result),
         columns(_rival_head(result), _rival_rows(result)),
@@ -102,7 +91,7 @@ def plain(result: dict[str, Any]) -> str:
         columns(*_edit_table(result)),
         columns(*_statement_table(result)),
         "\n\n".join(sentences(result)),
-        columns(["aimed at", "reached", ""], aim_rows(aims(result))),
+        columns(["target", "result", "met"], aim_rows(aims(result))),
         provenance(result),
     ]
     return "\n\n".join(parts) + "\n"
@@ -112,10 +101,11 @@ def _rivals_note(result: dict[str, Any]) -> str:
     large = result["sizes"][_LARGE]
     change = large["edits"][SHOWN]
     return (
-        f"One edit, a qualifier with an unknown value, which brings a blank node: {change['added']} triples come and "
-        f"{change['removed']} go on {large['label']}, of {large['export_triples']:,} in its export. Spurious are "
-        "triples in a diff that are no change, here and for a qualifier with a known value. (Labels as they are given "
-        "do for Wikibase's own exports alone.)"
+        "The edit adds a qualifier with an unknown value, and with it a blank node: it adds "
+        f"{change['added']} triples to {large['label']} and removes {change['removed']}, out of "
+        f"{large['export_triples']:,} in its export. Spurious triples are those in a diff that did not change; the "
+        "last column counts them for a qualifier with a known value. (Comparing blank nodes by their given labels is "
+        "correct only for Wikibase's own exports.)"
     )
 
 
@@ -160,7 +150,7 @@ def _times(ratio: float) -> str:
 
 def _edit_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     sizes = result["sizes"]
-    head = ["", *[size["label"] for size in sizes.values()], "min to max", "came and went"]
+    head = ["", *[size["label"] for size in sizes.values()], "min to max", "added and removed"]
     rows = []
     for edit, change in sizes[_LARGE]["edits"].items():
         times = [size["rivals"]["wbd"]["edits"][edit]["ms"] for size in sizes.values()]
@@ -183,20 +173,20 @@ def _statement_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]
         ]
         for row in result["statements"]
     ]
-    return ["statements of the item", "triples", "snapshot", "one edit to event", "for 1,000 statements"], rows
+    return ["statements in the item", "triples", "snapshot", "one edit to event", "per 1,000 statements"], rows
 
 
 def sentences(result: dict[str, Any]) -> list[str]:
-    """Return what sizes, mapping, processes and pipeline say."""
+    """Return one paragraph each on the items, the mapping, several processes, and the pipeline."""
     sizes, processes, pipeline = result["sizes"], result["processes"], result["pipeline"]
     items = ", ".join(
-        f"{size['label']} ({size['snapshot_bytes'] / 1000:.0f} kB as a snapshot, {size['statements']} statements, "
+        f"{size['label']} (a snapshot of {size['snapshot_bytes'] / 1000:.0f} kB, {size['statements']} statements, "
         f"{size['triples']:,} triples{'' if size['source'] == 'corpus' else ', generated'})"
         for size in sizes.values()
     )
     rates = ", ".join(
         f"{size['label']} {short(result['mapping'][key]['mapped_per_s']['median'])}"
-        f" ({short(result['mapping'][key]['turtle_per_s']['median'])} with Turtle written)"
+        f" ({short(result['mapping'][key]['turtle_per_s']['median'])} including writing Turtle)"
         for key, size in sizes.items()
     )
     rows = processes["rows"]
@@ -204,45 +194,49 @@ def sentences(result: dict[str, Any]) -> list[str]:
     pipeline_rate = pipeline["diffs_per_s"]
     return [
         f"The items: {items}.",
-        f"Triples a second of the mapping, one process: {rates}.",
-        f"Diffs a second of the smaller items ({processes['snapshot_bytes_a_diff'] / 1000:.0f} kB of snapshots each): "
+        f"Triples mapped per second in one process: {rates}.",
+        "Diffs per second of the smaller items "
+        f"({processes['snapshot_bytes_a_diff'] / 1000:.0f} kB of snapshots each): "
         f"{short(one)} in the worker's own process, {short(two['diffs_per_s']['median'])} with "
         f"`entity_diff_processes` at 2 ({two['times_one']['median']:.2f} x).",
-        f"From MariaDB and objects to Kafka (acks=all), one worker process: {pipeline_rate['median']:,.0f} revisions/s "
+        "From MariaDB and the object store to Kafka (acks=all), one worker process: "
+        f"{pipeline_rate['median']:,.0f} revisions/s "
         f"({pipeline_rate['min']:,.0f} to {pipeline_rate['max']:,.0f}, {pipeline_rate['runs']} runs of "
-        f"{pipeline['revisions']:,} small generated revisions); imported before at "
-        f"{pipeline['imported_per_s']['median']:,.0f}/s.",
+        f"{pipeline['revisions']:,} small generated revisions). The import before it ran "
+        f"at {pipeline['imported_per_s']['median']:,.0f} revisions/s.",
     ]
 
 
 def provenance(result: dict[str, Any]) -> str:
-    """Return what was measured with what, where."""
+    """Return how, with which versions, and on which machine the figures were measured."""
     machine = result["machine"]
     rivals = ", ".join(f"{name} {version}" for name, version in result["rivals"].items())
     runs = result["mapping"][_LARGE]["mapped_per_s"]["runs"]
     return (
-        f"Medians of {runs} runs in turns, ratios within each turn, canonical forms on "
-        f"{result['sizes'][_LARGE]['label']} by rdflib and PyLD once, by `{result['command']}` on {machine['cores']} "
-        f"cores ({machine['processor']}), Linux {machine['kernel']}, Python {machine['python']}; {rivals}. Real "
-        "entities are Wikidata's (CC0) and no part of wbd; without them the bench generates some of the same size."
+        f"Measured by `{result['command']}`: medians of {runs} interleaved runs, with ratios taken within each round; "
+        f"rdflib and PyLD canonicalized {result['sizes'][_LARGE]['label']} once. Machine: {machine['cores']} cores "
+        f"({machine['processor']}), Linux {machine['kernel']}, Python {machine['python']}. Rivals: {rivals}. The real "
+        "entities come from Wikidata (CC0) and are not part of wbd; without them the bench generates entities of the "
+        "same size."
     )
 
 
 def svg(result: dict[str, Any]) -> str:
-    """Return the picture."""
+    """Return the chart."""
     large = result["sizes"][_LARGE]
     rows = []
     for key, row in _everybody(large):
         shown = row["edits"][SHOWN] if "edits" in row else row
         if "ms" in shown:
             rows.append(Bar(row["label"], "ours" if key.startswith("wbd") else "theirs", shown["ms"]["median"]))
-    title = f"One edit of {large['label']}, time to its diff (logarithmic; shorter is better; blue is wbd)"
-    return bars(title, f"time to the diff of an edit of {large['label']}, on a logarithmic scale", rows, took, _power)
+    title = f"Time to diff one edit of {large['label']} (logarithmic; shorter is better; blue is wbd)"
+    return bars(title, f"time to diff one edit of {large['label']}, on a logarithmic scale", rows, took, _power)
 
 
 def write(result: dict[str, Any]) -> None:
-    """Write the section of README.md and the picture."""
+    """Write the section of docs/benchmarks.md, its chart, and the summary in README.md."""
     SECTION.write(markdown(result), svg(result))
+    summary.write()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ same; and after each timed run whoever gives the ids has given exactly as many a
 
     python -m bench.ids [--runs 5] [--quick] [--json]
 
-The figures go to bench/results/ids.json, and from there into README.md and docs/ids.svg; those of --quick go nowhere.
+The figures go to bench/results/ids.json and from there into docs/benchmarks.md, docs/ids.svg and README.md; --quick
+records none.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The recorded figures of ids, as a table for README.md, a picture, and text for a terminal.
+"""The recorded figures of ids, as tables for docs/benchmarks.md, a chart, and text for a terminal.
 
     python -m bench.ids_figures
 
-writes the section of README.md between its two markers, and docs/ids.svg, from bench/results/ids.json; harmless when
-repeated. bench.ids does the same after a run.
+writes the section between the two markers in docs/benchmarks.md, docs/ids.svg, and the summary in README.md from
+bench/results/ids.json; harmless when repeated. bench.ids does the same after a run.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
-from bench.figures import README, ROOT, Bar, Section, aim_rows, bars, columns, short, table
+from bench import summary
+from bench.figures import PAGE, Bar, Section, aim_rows, bars, columns, short, table
 
 SECTION = Section("ids")
 PICTURE = SECTION.picture
 BEGIN, END = SECTION.begin, SECTION.end
 section, replaced, recorded = SECTION.section, SECTION.replaced, SECTION.recorded
 
-__all__ = ["BEGIN", "END", "PICTURE", "README", "aims", "markdown", "plain", "recorded", "replaced", "section", "short"]
+__all__ = ["BEGIN", "END", "PAGE", "PICTURE", "aims", "markdown", "plain", "recorded", "replaced", "section", "short"]
 
-# What the picture shows, with words that fit into it.
+# Rows of the chart, with labels short enough to fit.
 _BARS: dict[str, tuple[str, Literal["ours", "theirs"]]] = {
     "next": ("shared memory", "ours"),
     "processes_2": ("shared memory, 2 processes", "ours"),
@@ -33,7 +34,7 @@ _BARS: dict[str, tuple[str, Literal["ours", "theirs"]]] = {
 
 
 def aims(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what was aimed at, what came out, and whether that is enough."""
+    """Return each target, its result, and whether the result meets it."""
     rates, pipelines = result["rates"], result["redis_benchmark"]["pipelines"]
     latency, outage = result["latency"], result["outage"]
     one_process = rates["next"]["ids_per_s"]["median"]
@@ -53,26 +54,26 @@ def aims(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return the section of README.md, without its markers."""
-    lines = [f"![Ids a second, on a logarithmic scale]({PICTURE.relative_to(ROOT)})", ""]
+    """Return the section of docs/benchmarks.md, without its markers."""
+    lines = [f"![Ids per second, on a logarithmic scale]({PICTURE.name})", ""]
     lines += table(["", "ids/s", "min to max", "times redis-py"], _rates(result))
     lines += ["", f"`{result['redis_benchmark']['command']}`, requests/s:", ""]
     lines += table(["pipeline", "wbd", "redis-server", "wbd / redis-server", "min to max"], _pipelines(result))
     for sentence in sentences(result):
         lines += ["", sentence]
     lines.append("")
-    lines += table(["aimed at", "reached", ""], aim_rows(aims(result)))
+    lines += table(["target", "result", "met"], aim_rows(aims(result)))
     return "\n".join([*lines, "", provenance(result)])
 
 
 def plain(result: dict[str, Any]) -> str:
-    """Return the same for a terminal."""
+    """Return the same figures as text for a terminal."""
     parts = [
-        columns(["ids a second", "median", "min to max", "times redis-py"], _rates(result)),
+        columns(["ids per second", "median", "min to max", "times redis-py"], _rates(result)),
         result["redis_benchmark"]["command"],
         columns(["pipeline", "wbd", "redis-server", "ratio", "min to max"], _pipelines(result)),
         "\n\n".join(sentences(result)),
-        columns(["aimed at", "reached", ""], aim_rows(aims(result))),
+        columns(["target", "result", "met"], aim_rows(aims(result))),
         provenance(result),
     ]
     return "\n\n".join(parts) + "\n"
@@ -97,7 +98,7 @@ def _pipelines(result: dict[str, Any]) -> list[list[str]]:
 
 
 def sentences(result: dict[str, Any]) -> list[str]:
-    """Return what latency and outage say."""
+    """Return one paragraph on latency and one on the outage."""
     latency, outage = result["latency"], result["outage"]
     mine, control = latency["rows"]["next"], latency["rows"]["control"]
 
@@ -112,35 +113,36 @@ def sentences(result: dict[str, Any]) -> list[str]:
         f"{latency['refills_in_all']} refills: {row(mine)}. The same loop around a plain C method: {row(control)}; the "
         f"clock's own cost and the machine's other work are in both. (Medians of {runs} runs of "
         f"{short(latency['calls_a_run'])} calls; those over 1 ms are counted in all of them.)",
-        f"Without a database for {outage['seconds_without_database']:g} s at {outage['ids_per_s']:,} ids a second: "
-        f"{outage['ids']:,} ids, {outage['errors']} errors; {outage['warm_up_s']:g} s of that rate from an empty table "
-        f"had left {outage['ids_left_then']:,} ids in the ring.",
+        f"{outage['seconds_without_database']:g} s without a database at {outage['ids_per_s']:,} ids per second: "
+        f"{outage['ids']:,} ids, {outage['errors']} errors. The ring held {outage['ids_left_then']:,} ids at the start "
+        f"of the outage, after {outage['warm_up_s']:g} s at that rate from an empty table.",
     ]
 
 
 def provenance(result: dict[str, Any]) -> str:
-    """Return what was measured with what, where."""
+    """Return how, with which versions, and on which machine the figures were measured."""
     machine = result["machine"]
     rivals = ", ".join(f"{name} {version}" for name, version in result["rivals"].items())
     runs = result["rates"]["next"]["ids_per_s"]["runs"]
     return (
-        f"Medians of {runs} runs in turns, ratios within each turn, by `{result['command']}` on "
-        f"{machine['cores']} cores ({machine['processor']}), Linux {machine['kernel']}, Python {machine['python']}; "
-        f"{rivals}. The disk confirms a small write in {machine['fdatasync_us']:.0f} µs, which each committed update "
-        "waits for."
+        f"Measured by `{result['command']}`: medians of {runs} interleaved runs, with ratios taken within each round. "
+        f"Machine: {machine['cores']} cores ({machine['processor']}), Linux {machine['kernel']}, Python "
+        f"{machine['python']}. Rivals: {rivals}. Each committed update waits for the disk, which confirms a small "
+        f"write in {machine['fdatasync_us']:.0f} µs."
     )
 
 
 def svg(result: dict[str, Any]) -> str:
-    """Return the picture."""
+    """Return the chart."""
     rates = result["rates"]
     rows = [Bar(label, side, rates[key]["ids_per_s"]["median"]) for key, (label, side) in _BARS.items()]
-    return bars("Ids a second (logarithmic; blue is wbd)", "ids a second, on a logarithmic scale", rows, short)
+    return bars("Ids per second (logarithmic; blue is wbd)", "ids per second, on a logarithmic scale", rows, short)
 
 
 def write(result: dict[str, Any]) -> None:
-    """Write the section of README.md and the picture."""
+    """Write the section of docs/benchmarks.md, its chart, and the summary in README.md."""
     SECTION.write(markdown(result), svg(result))
+    summary.write()
 
 
 if __name__ == "__main__":

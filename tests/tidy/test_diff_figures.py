@@ -1,4 +1,4 @@
-"""Figures of diffs in README.md and in its picture are the recorded ones."""
+"""Figures of diffs in docs/benchmarks.md and in the chart are the recorded ones."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 
 from bench import diff_figures
 from bench.diff_figures import SECTION
-from bench.figures import README
+from bench.figures import PAGE, took
 
 
-def test_the_figures_in_the_readme_are_the_recorded_ones() -> None:
-    found = SECTION.section(README.read_text())
+def test_the_figures_on_the_page_are_the_recorded_ones() -> None:
+    found = SECTION.section(PAGE.read_text())
     assert found == diff_figures.markdown(SECTION.recorded()), "run: python -m bench.diff_figures"
 
 
-def test_the_picture_shows_the_recorded_figures_and_is_whole() -> None:
+def test_the_chart_shows_the_recorded_figures_and_is_whole() -> None:
     text = SECTION.picture.read_text()
     assert text == diff_figures.svg(SECTION.recorded()), "run: python -m bench.diff_figures"
     ElementTree.fromstring(text)
@@ -28,8 +28,8 @@ def test_short_runs_are_not_what_is_recorded() -> None:
 
 
 def test_a_figure_changed_by_hand_is_noticed() -> None:
-    readme = README.read_text()
-    changed = readme.replace(SECTION.end, f"and faster still\n{SECTION.end}")
+    page = PAGE.read_text()
+    changed = page.replace(SECTION.end, f"and faster still\n{SECTION.end}")
     assert SECTION.section(changed) != diff_figures.markdown(SECTION.recorded())
 
 
@@ -66,4 +66,4 @@ def test_a_rival_that_was_stopped_is_said_to_have_been() -> None:
     ],
 )
 def test_times_have_three_digits_that_count(ms: float, text: str) -> None:
-    assert diff_figures.took(ms) == text
+    assert took(ms) == text

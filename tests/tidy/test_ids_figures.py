@@ -1,4 +1,4 @@
-"""Figures of ids in README.md and in its picture are the recorded ones."""
+"""Figures of ids in docs/benchmarks.md and in the chart are the recorded ones."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from bench import ids_figures, ids_import
 
 
-def test_the_figures_in_the_readme_are_the_recorded_ones() -> None:
-    found = ids_figures.section(ids_figures.README.read_text())
+def test_the_figures_on_the_page_are_the_recorded_ones() -> None:
+    found = ids_figures.section(ids_figures.PAGE.read_text())
     assert found == ids_figures.markdown(ids_figures.recorded()), "run: python -m bench.ids_figures"
 
 
-def test_the_picture_shows_the_recorded_figures_and_is_whole() -> None:
+def test_the_chart_shows_the_recorded_figures_and_is_whole() -> None:
     text = ids_figures.PICTURE.read_text()
     assert text == ids_figures.svg(ids_figures.recorded()), "run: python -m bench.ids_figures"
     ElementTree.fromstring(text)
@@ -25,8 +25,8 @@ def test_short_runs_are_not_what_is_recorded() -> None:
 
 
 def test_a_figure_changed_by_hand_is_noticed() -> None:
-    readme = ids_figures.README.read_text()
-    changed = readme.replace(ids_figures.END, f"and faster still\n{ids_figures.END}")
+    page = ids_figures.PAGE.read_text()
+    changed = page.replace(ids_figures.END, f"and faster still\n{ids_figures.END}")
     assert ids_figures.section(changed) != ids_figures.markdown(ids_figures.recorded())
 
 
@@ -45,13 +45,13 @@ def test_the_cost_of_the_import_in_the_documentation_is_the_recorded_one() -> No
     assert ids_import.recorded()["rows"]["wbd.ids"]["ms"]["runs"] >= 20
 
 
-def test_the_rest_of_the_readme_is_left_alone() -> None:
+def test_the_rest_of_the_page_is_left_alone() -> None:
     text = f"before\n{ids_figures.BEGIN}\nold\n{ids_figures.END}\nafter\n"
     replaced = ids_figures.replaced(text, "new")
     assert replaced == f"before\n{ids_figures.BEGIN}\nnew\n{ids_figures.END}\nafter\n"
     assert ids_figures.replaced(replaced, "new") == replaced and ids_figures.section(replaced) == "new"
     for broken in ("nothing", text + text, f"{ids_figures.END}\n{ids_figures.BEGIN}"):
-        with pytest.raises(ValueError, match="once each"):
+        with pytest.raises(ValueError, match="each occur once"):
             ids_figures.replaced(broken, "new")
 
 
