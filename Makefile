@@ -67,7 +67,7 @@ fuzz: $(VENV)/.fuzz  ## FUZZ_S seconds of each target, or of those that FUZZ nam
 chaos-ids: $(VENV)/.installed engines  ## kill workers, takers and MariaDB KILLS times; no id twice, losses counted
 	$(PY) -m tests.chaos.ids --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
-generate: $(VENV)/.installed  ## write supervisord.conf, docs/settings.md, docs/workers.md and the table in README.md
+generate: $(VENV)/.installed  ## write supervisord.conf, docs/{settings,workers,commands}.md and the table in README.md
 	$(PY) -m scripts.generate
 
 check: $(VENV)/.installed docs  ## style, types, import layers, generated files, documentation

@@ -1,7 +1,8 @@
 """Write the files that follow from the table of workers and the settings: ``python -m scripts.generate``.
 
-Reads:   wbd/runtime/table.py, wbd/settings, the docstrings of wbd/workers
-Writes:  supervisord.conf, docs/settings.md, docs/workers.md, the table of workers in README.md; with --check nothing
+Reads:   wbd/runtime/table.py, wbd/settings, the docstrings of wbd/workers, the parsers of wbd/cli.py
+Writes:  supervisord.conf, docs/settings.md, docs/workers.md, docs/commands.md, the table of workers in README.md;
+         with --check nothing
 Repeats: harmless; the same sources give the same bytes
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 from pydantic import AliasChoices, SecretStr
 
+from scripts.command_page import command_page
 from wbd.group.supervisord import render_production, worker_program
 from wbd.runtime.table import WORKERS, WorkerSpec
 from wbd.settings.settings import Settings, subjects
@@ -58,6 +60,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     return {
         Path("supervisord.conf"): render_production([worker_program(spec, "python") for spec in WORKERS]),
         Path("docs/settings.md"): settings_page(),
+        Path("docs/commands.md"): command_page(),
         Path("docs/workers.md"): workers_page(),
         Path("README.md"): with_block((root / "README.md").read_text(), short_table(WORKERS)),
     }

@@ -1,21 +1,12 @@
-"""The command line's parsers as docs/commands.md.
-
-    python -m tests.docs.command_page
-
-Reads:   the parsers of wbd.cli
-Writes:  docs/commands.md
-Repeats: harmless
-"""
+"""The text of docs/commands.md, from the parsers of the command line. Pure."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
 
-from tests.docs.pages import DOCS
 from wbd.cli import _parser
 
-PAGE = DOCS / "commands.md"
 HEAD = """# Commands
 
 Every command and option of `wbd`, written from its parsers by `make generate`. `wbd COMMAND --help` prints the same.
@@ -50,7 +41,7 @@ def _rows(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield f"| {', '.join(names)} | {_cell(action.help or '')} |"
 
 
-def page() -> str:
+def command_page() -> str:
     """Return the page."""
     lines = [HEAD]
     for name, help_text, parser in commands(_parser(), "wbd"):
@@ -61,7 +52,3 @@ def page() -> str:
         if parser.epilog:
             lines += ["```text", parser.epilog.strip(), "```", ""]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())
