@@ -8,7 +8,7 @@
 typedef struct {
     PyObject_HEAD PyObject *segment; /* NULL until __init__ has succeeded */
     pump pump;
-    bool running; /* run() lets other threads in, which must leave the pump alone */
+    bool running; /* run() releases the GIL; other threads must not use the pump meanwhile */
 } pump_object;
 
 static int raise_errno(int problem) {
@@ -155,7 +155,7 @@ static PyObject *pump_run_py(PyObject *object, PyObject *Py_UNUSED(none)) {
     if (self == NULL) {
         return NULL;
     }
-    /* What a former call had no memory to give back comes first. */
+    /* Sockets that an earlier call could not return, because memory ran out, come first. */
     if (self->returned_count == 0) {
         ((pump_object *)object)->running = true;
         Py_BEGIN_ALLOW_THREADS;

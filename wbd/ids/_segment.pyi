@@ -51,7 +51,7 @@ class Segment:
         """Drop the ids up to *number* from the front; return how many they were. Raises SegmentUnusable."""
 
     def look(self, lane: int, /) -> LaneLook:
-        """Return what is left and what has been; takers go on meanwhile. Raises SegmentUnusable."""
+        """Return the ids left and the counts so far; takers may go on meanwhile. Raises SegmentUnusable."""
 
     def publish(self, lane: int, first: int, last: int, low_left: int, /) -> bool:
         """
@@ -66,7 +66,7 @@ class Segment:
         """
 
     def check(self) -> None:
-        """Raise SegmentUnusable when a cursor or head moved otherwise than takers and this publisher move them."""
+        """Raise SegmentUnusable when a cursor or head moved as neither takers nor this publisher move it."""
 
     def drain(self, lane: int, /) -> list[tuple[int, int]]:
         """Take back everything that is left; it may be published again. Raises SegmentUnusable."""
@@ -85,7 +85,7 @@ class Segment:
 class Taker:
     """
     The fast path of IdClient; whatever it cannot do at once goes to _slow_next, _slow_next_int or _slow_take, which
-    its subclass has.
+    its subclass defines.
 
     Args:
         entity_types: the members of the enum, by lane; calls with one of them, or with its name as a literal, are fast.
@@ -111,22 +111,22 @@ class Pump:
             a plain number.
 
     Raises:
-        ValueError: a command of less than 24 or more than 64 bytes, or too many of them.
+        ValueError: a command of less than 24 or more than 64 bytes, or more than 64 commands.
         OSError: no more files, or no memory.
     """
 
     def __init__(self, segment: Segment, commands: Sequence[tuple[bytes, int, bytes]], /) -> None: ...
     def fileno(self) -> int:
-        """Return what is readable when run() has something to do."""
+        """Return a file descriptor that is readable when run() has something to do."""
 
     def add(self, fd: int, /) -> None:
         """Watch a socket; its owner neither reads nor writes until it is removed or comes back. Raises OSError."""
 
     def remove(self, fd: int, /) -> None:
-        """Stop watching; harmless when it is not watched. To be called before the socket is closed."""
+        """Stop watching a socket, before it is closed; harmless when it is not watched."""
 
     def heard_mono_s(self, fd: int, /) -> float:
-        """Return when bytes last came, or the socket was added; 0.0 when it is not watched."""
+        """Return when bytes last came from a socket, or it was added; 0.0 when it is not watched."""
 
     def run(self) -> tuple[int, list[tuple[int, bytes, bytes]]]:
         """

@@ -1,5 +1,5 @@
 /* Python face of segment.c: Taker, the fast path of IdClient. Whatever it cannot do at once goes to
- * the methods _slow_next, _slow_next_int and _slow_take, which its subclass has in Python. */
+ * the methods _slow_next, _slow_next_int and _slow_take, which its Python subclass defines. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
@@ -9,8 +9,8 @@
 
 static const char PREFIXES[SEGMENT_LANES] = {'Q', 'P', 'L', 'E'};
 
-/* Types are looked up by identity: what callers pass is a constant of their module or a member of
- * the enum. */
+/* Types are looked up by identity: callers pass a constant of their module or a member of the
+ * enum. */
 #define SPELLINGS (2 * SEGMENT_LANES)
 
 typedef struct {
@@ -116,7 +116,7 @@ static PyObject *taker_next_int(PyObject *object, PyObject *entity_type) {
     return PyObject_CallMethod(object, "_slow_next_int", "O", entity_type);
 }
 
-/* Return the ids of *pieces* as text; what cannot be returned for want of memory is a gap. */
+/* Return the ids of *pieces* as text; when memory runs out, the ids become a gap. */
 static PyObject *texts_of(unsigned lane, const segment_piece *pieces, size_t piece_count,
                           Py_ssize_t count) {
     PyObject *list = PyList_New(count);

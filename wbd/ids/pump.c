@@ -1,4 +1,4 @@
-/* See pump.h for what is promised. */
+/* pump.h has the contract. */
 #define _GNU_SOURCE
 #include "pump.h"
 
@@ -107,8 +107,8 @@ int64_t pump_heard_ns(const pump *self, int fd) {
     return fd >= 0 && (size_t)fd < self->heard_size ? self->heard_ns[fd] : 0;
 }
 
-/* The command that the bytes begin with, or NULL. No command begins with another, since its header
- * says how long it is. */
+/* The command that the bytes begin with, or NULL. No command is the beginning of another, since its
+ * header says how long it is. */
 static const pump_command *match(pump *self, const char *bytes, size_t size) {
     size_t at = self->likely;
     for (size_t tried = 0; tried < self->command_count; tried++) {
@@ -143,7 +143,7 @@ static char *reply(char *to, char letter, uint64_t number) {
     return to;
 }
 
-/* Run the commands of a chunk up to the first that is none, or finds no id; return how many. */
+/* Run the commands of a chunk until one is unknown or finds no id; return how many were run. */
 static size_t run_chunk(pump *self, pump_socket *at) {
     size_t answered = 0;
     char *to = at->out;
@@ -161,7 +161,7 @@ static size_t run_chunk(pump *self, pump_socket *at) {
     return answered;
 }
 
-/* Read and run one chunk of a socket; return how many commands it was. */
+/* Read and run one chunk of a socket; return how many commands were run. */
 static size_t take_in(pump *self, pump_socket *at, const struct epoll_event *event, int64_t now) {
     at->fd = event->data.fd;
     at->run = at->read = at->sent = at->made = 0;

@@ -1,24 +1,25 @@
-/* Answers the commands that nearly every client sends, without a word of Python: one system call to
- * read a client's bytes, one to write the replies. It works in rounds: it reads from every socket
- * that is ready, then answers them all, so that whoever waits for many replies is woken for many.
+/* Answers the most frequent commands without running Python: one system call reads a client's
+ * bytes, one writes the replies. It works in rounds: it reads from every socket that is ready, then
+ * answers them all, so that a program with many connections wakes up once for many replies.
  *
- * A pump watches sockets by an epoll set of its own. A socket is in it only while its owner has
- * nothing to do for it: nothing read and not run, nothing written and not sent. The owner watches
- * the set's file descriptor and calls pump_run() when it is readable. Whatever the pump cannot
- * finish goes back to the owner, who is then alone with the socket again:
+ * A pump watches sockets with an epoll set of its own. A socket is in the set only while its owner
+ * has nothing to do for it: all bytes read have been run, and all replies have been sent. The owner
+ * watches the set's file descriptor and calls pump_run() when it is readable. Whatever the pump
+ * cannot finish goes back to the owner, together with the socket:
  *
  *   bytes that are none of the commands, or the first part of one
  *   a command whose lane is dry or damaged, and everything behind it; nothing was taken for it
  *   replies that the socket did not take; their ids are taken
- *   the end of the stream, or an error, which the owner finds again by reading
+ *   the end of the stream, or an error, which the owner sees when it reads
  *
  * Invariants.
  *  1. The bytes of a socket are run in their order, and its replies written in that order: a chunk
  *     is answered whole, or the socket goes back with what is left of both.
  *  2. A reply for every id taken is in the socket or in what goes back.
  *  3. A call ends with the round that reaches PUMP_TURN_COMMANDS commands or PUMP_TURN_CHUNKS
- *     chunks, whoever sends how much, and no socket has a second chunk read before the others that
- *     were ready had a first. A round is one chunk of each of PUMP_ROUND_SOCKETS sockets at most.
+ *     chunks, however much clients send. A round reads one chunk from each of at most
+ *     PUMP_ROUND_SOCKETS sockets; no socket's second chunk is read before the first chunks of the
+ *     others that were ready.
  *  4. Nothing is allocated while it runs.
  *
  * One thread at a time; never sleeps.
@@ -28,9 +29,9 @@
 
 #include "segment.h"
 
-/* Read at once from one socket. */
+/* Bytes read at once from one socket. */
 #define PUMP_CHUNK_BYTES 16384
-/* Of a command: "*2\r\n$4\r\nINCR\r\n$4\r\nitem\r\n" is the shortest. */
+/* The shortest command is "*2\r\n$4\r\nINCR\r\n$4\r\nitem\r\n". */
 #define PUMP_COMMAND_MIN_BYTES 24
 #define PUMP_COMMAND_MAX_BYTES 64
 #define PUMP_COMMANDS 64
@@ -42,12 +43,13 @@
 /* About 0.5 ms of work. */
 #define PUMP_TURN_COMMANDS 8192
 #define PUMP_TURN_CHUNKS 512
-/* How long a call waits for more before it ends: as long as the owner takes to call again, so that
- * waiting in vain at most doubles the cost, and clients in a hurry are spared waking the owner. */
+/* How long a call waits for more bytes before it ends: as long as the owner takes to call again. A
+ * wait in vain at most doubles the cost, and a client that asks again at once need not wake the
+ * owner. */
 #define PUMP_LINGER_NS 10000
-/* A call that is so old does not wait any more. */
+/* A call that has run this long does not wait any more. */
 #define PUMP_LINGER_TURN_NS 1000000
-/* Files that the kernel lets a process have by default (fs.nr_open). */
+/* The kernel's default limit of a process's file descriptors (fs.nr_open). */
 #define PUMP_FD_LIMIT (1 << 20)
 
 typedef struct {
@@ -90,7 +92,7 @@ int pump_open(pump *self, segment *ids);
 
 void pump_close(pump *self);
 
-/* Teach it a command; false if there are too many, or it is too short, too long, or of no lane. */
+/* Teach it a command; false if it knows PUMP_COMMANDS already, or size or lane is out of range. */
 bool pump_teach(pump *self, const char *bytes, size_t size, unsigned lane, char letter);
 
 /* Watch a socket that is not watched: 0 or an errno. */

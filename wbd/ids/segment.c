@@ -14,7 +14,7 @@ typedef struct {
     uint64_t size;
 } range;
 
-/* Read the range of a sequence; false if it is none that a publisher writes. */
+/* Read the range of a sequence; false if no publisher would write such a range. */
 static bool read_range(segment_lane *lane, uint32_t sequence, range *found) {
     segment_slot *slot = &lane->slots[sequence % SEGMENT_SLOTS];
     found->first = atomic_load(&slot->first);
@@ -60,9 +60,9 @@ uint32_t segment_wait(segment *shared, uint32_t seen, uint64_t timeout_ns) {
     return atomic_load(&shared->wake);
 }
 
-/* Called after a cursor has been moved, and by whoever finds the lane dry, for a taker that died
- * before it could tell. segment_publish() arms the mark and then reads the cursor, in that order;
- * so one of the two sees the other's write. */
+/* Called by a taker that has moved a cursor; also by one that finds the lane dry, because the taker
+ * that emptied it may have died before the call. segment_publish() arms the mark and then reads the
+ * cursor, in that order; so one of the two sees the other's write. */
 void segment_tell_if_low(segment *shared, segment_lane *lane, uint64_t cursor) {
     uint64_t low = atomic_load(&lane->low_word);
     if (cursor >= low && atomic_compare_exchange_strong(&lane->low_word, &low, DISARMED)) {
@@ -70,17 +70,19 @@ void segment_tell_if_low(segment *shared, segment_lane *lane, uint64_t cursor) {
     }
 }
 
-/* Read the cursor again. What a taker read of a lane is damage only if the cursor that it began
- * from still stands. */
+/* Read the cursor again. Impossible values that a taker read are damage only if the cursor has not
+ * moved since the taker began. */
 static bool has_moved(segment_lane *lane, uint64_t *cursor) {
     uint64_t seen = *cursor;
     *cursor = atomic_load(&lane->cursor);
     return *cursor != seen;
 }
 
-/* Ranges between cursor and head, of which the head is read later and is never the lower one. More
- * than there are slots means that the cursor has moved on meanwhile; if it has not, the two are no
- * work of takers and publisher. Neither is a head that lies below: sequences do not wrap. */
+/* Count the ranges between cursor and head. The head is read later, so it is never lower. More
+ * ranges than slots mean that the cursor has moved on meanwhile; if it has not, takers and
+ * publisher did not write these two values. Nor did they write a head below the cursor: sequences
+ * do not wrap.
+ */
 static segment_status count_ranges(segment_lane *lane, uint64_t *cursor, uint32_t *ranges) {
     for (int tries = 0; tries < TRIES; tries++) {
         SEGMENT_PAUSE();
@@ -116,7 +118,7 @@ segment_status segment_take_one(segment *shared, unsigned lane_number, uint64_t 
         bool sound = read_range(lane, sequence, &found) && offset < found.size;
         SEGMENT_PAUSE();
         if (!sound) {
-            /* A slot is written anew when the cursor has moved on (3); that is no damage. */
+            /* A slot may be rewritten once the cursor has moved on (3); that is no damage. */
             if (!has_moved(lane, &cursor)) {
                 count_lost_races(lane, lost);
                 return SEGMENT_CORRUPT;
@@ -143,7 +145,7 @@ typedef struct {
     size_t piece_count;
 } plan;
 
-/* Add a piece, or make the last one longer where it goes on. */
+/* Add a piece, or extend the last one if the new one follows it directly. */
 static void add_piece(plan *made, segment_piece *pieces, uint64_t first, uint64_t count) {
     segment_piece *last = made->piece_count ? &pieces[made->piece_count - 1] : NULL;
     if (last && last->first + last->count == first) {
@@ -154,8 +156,8 @@ static void add_piece(plan *made, segment_piece *pieces, uint64_t first, uint64_
     made->found += count;
 }
 
-/* Plan a take; false if a range is not sound. made->found is less than wanted when the lane has not
- * got it. With SEGMENT_NOT_ABOVE *wanted* is the last number to take. */
+/* Plan a take; false if a range is not sound. made->found is less than wanted when the lane has too
+ * few ids. With SEGMENT_NOT_ABOVE *wanted* is the last number to take. */
 static bool make_plan(segment_lane *lane, uint64_t cursor, uint32_t ranges, uint64_t wanted,
                       segment_mode mode, plan *made, segment_piece *pieces) {
     uint32_t sequence = sequence_of(cursor);
@@ -170,7 +172,7 @@ static bool make_plan(segment_lane *lane, uint64_t cursor, uint32_t ranges, uint
         uint64_t rest = at.size - offset;
         if (mode == SEGMENT_BLOCK && made->piece_count &&
             pieces[0].first + pieces[0].count != first) {
-            /* What is in front is too short and ends here; ids leave in increasing order. */
+            /* The ids in front are too few and are skipped: ids leave in increasing order. */
             made->skipped += made->found;
             made->found = 0;
             made->piece_count = 0;
@@ -270,8 +272,8 @@ segment_status segment_look(segment *shared, unsigned lane_number, segment_state
         state->contended = atomic_load(&lane->contended);
         state->high = atomic_load(&lane->high);
         state->low_left = atomic_load(&lane->low_left);
-        /* While the cursor stays in its range no slot is written anew (3) and nothing is drained,
-         * so all this belongs together. */
+        /* While the cursor stays in its range, no slot is rewritten (3) and nothing is drained, so
+         * all that was read belongs together. */
         uint32_t sequence = sequence_of(cursor);
         cursor = atomic_load(&lane->cursor);
         if (sequence_of(cursor) == sequence) {

@@ -3,9 +3,9 @@
  *
  * The memory is a file that every process of a host maps, so everything in it is outside data:
  * segment_problem() looks at it before anybody uses it, and no value read from it later can make a
- * function touch memory outside it or loop without end. That keeps processes alive; it cannot keep
- * ids unique against a program that writes into the file, so write permission is trust. A file that
- * is truncated under its users kills them by SIGBUS.
+ * function touch memory outside it or loop without end. That keeps processes alive. It cannot keep
+ * ids unique against a program that writes into the file, so whoever may write to it is trusted. A
+ * file that is truncated while processes map it kills them by SIGBUS.
  *
  *   offset  bytes  field       written by
  *        0      8  magic       segment_format(), last; "WBDIDSEG"
@@ -16,8 +16,8 @@
  *       32     40  origin      segment_format(); text that tells boot and database, zero-filled
  *       72      8  device      segment_format(); st_dev of the file, 0 for memory without a file
  *       80      8  inode       segment_format(); st_ino of the file, 0 for memory without a file
- *       88      4  closed      publisher; 1 when no range will come any more, and takers should
- *                              look for a new file
+ *       88      4  closed      publisher; 1 when no more ranges will be published, and takers
+ *                              should look for a new file
  *      128      4  wake        anybody, counts up; a futex on which the publisher waits
  *      256  4x1280 lanes       items, properties, lexemes, entity schemas
  *     5376   2816              zeros up to SEGMENT_BYTES
@@ -37,8 +37,8 @@
  *      168      8  returned    publisher; ids drained
  *      256  64x16  slots       publisher; {first, size} of the range whose sequence % 64 this is
  *
- * Nobody but its maker knows of a file before segment_format() has returned; the fields up to inode
- * are constant from then on, and need no order.
+ * No process but its maker knows of a file before segment_format() has returned. The fields up to
+ * inode are constant from then on, so they need no memory order.
  *
  * Invariants. 1 to 5 are why no id is given out twice, whoever stops at whatever instruction.
  *  1. A cursor only grows, by compare-and-set from the word that the taker based its numbers on. A
@@ -55,11 +55,11 @@
  *  6. The offset lies below the size of its range; a range that is used up leaves (sequence + 1,
  *     0).
  *  7. A taker never waits for anybody: it tries again only because another got ids. A taker that
- *     dies loses the ids of the call it died in; its share of `skipped` and `contended`; and its
- *     word to the publisher, which the next taker makes up for, served or not.
+ *     dies loses the ids of the call it died in; its share of `skipped` and `contended`; and the
+ *     wake that it owed the publisher, which the next taker sends, whether it gets ids or not.
  *
- * Every access is sequentially consistent but the counters `contended` and `skipped`, which nothing
- * is derived from that matters for 1 to 7.
+ * Every access is sequentially consistent except to the counters `contended` and `skipped`, on
+ * which none of 1 to 7 depends.
  */
 #ifndef WBD_IDS_SEGMENT_H
 #define WBD_IDS_SEGMENT_H
@@ -187,14 +187,14 @@ segment_status segment_take(segment *shared, unsigned lane, uint64_t count, segm
  * _CORRUPT. */
 segment_status segment_skip_to(segment *shared, unsigned lane, uint64_t number, uint64_t *dropped);
 
-/* Read a lane: what was left at one moment of the call, and figures that may be some takes younger:
- * SEGMENT_OK, _CONTENDED or _CORRUPT. */
+/* Read a lane: what was left at one moment of the call, and counts that may include takes after
+ * that moment: SEGMENT_OK, _CONTENDED or _CORRUPT. */
 segment_status segment_look(segment *shared, unsigned lane, segment_state *state);
 
 /* Wake the publisher. */
 void segment_wake(segment *shared);
 
-/* The publisher; one at a time, which a lock on the file sees to. */
+/* The publisher; one at a time, ensured by a lock on the file. */
 
 /* Take a segment over, fresh or left by a publisher that died. */
 void segment_adopt(segment_publisher *publisher, segment *shared);
@@ -215,7 +215,7 @@ segment_status segment_drain(segment_publisher *publisher, unsigned lane,
                              segment_piece pieces[static SEGMENT_SLOTS], size_t *piece_count);
 
 /* Tell takers to look for another segment, and leave nothing to take in this one; what was not
- * drained is a gap. Good for a lane that is corrupt, too. */
+ * drained is a gap. Works on corrupt lanes, too. */
 void segment_close(segment_publisher *publisher);
 
 /* Wait until somebody reaches a low mark or calls segment_wake() after `wake` was *seen*, a signal

@@ -1,5 +1,5 @@
-/* What makes memory a segment: where its fields lie, and what has to be true of a file that
- * somebody made earlier. See segment.h. */
+/* The format of a segment: where its fields lie, and what must be true of a file that another
+ * process made earlier. See segment.h. */
 #include <limits.h>
 #include <string.h>
 
@@ -70,7 +70,7 @@ void segment_format(segment *shared, segment_identity identity) {
     shared->inode = identity.inode;
     for (unsigned lane = 0; lane < SEGMENT_LANES; lane++) {
         atomic_store(&shared->lanes[lane].low_word, DISARMED);
-        /* A lane is born low: it has nothing. */
+        /* A new lane is low: it has no ids. */
         atomic_store(&shared->lanes[lane].low_left, 1);
     }
     memcpy(shared->magic, MAGIC, sizeof MAGIC);

@@ -68,7 +68,7 @@ segment_status segment_publish(segment_publisher *publisher, unsigned number, ui
     SEGMENT_PAUSE();
     atomic_store(&lane->low_left, low_left);
     atomic_store(&lane->low_word, low_mark(lane, cursor, head + 1, low_left));
-    /* A taker that reached the mark before it was armed has told nobody. */
+    /* A taker that reached the mark before it was armed has woken nobody. */
     uint64_t now = atomic_load(&lane->cursor);
     if (now != cursor) {
         segment_tell_if_low(publisher->shared, lane, now);
@@ -103,7 +103,7 @@ void segment_close(segment_publisher *publisher) {
         uint32_t head = atomic_load(&lane->head);
         uint64_t seen = atomic_load(&lane->cursor);
         for (int tries = 0; tries < TRIES; tries++) {
-            /* Not a store: one that went backwards could give ids again. */
+            /* Not a plain store, which could move the cursor backwards and repeat ids. */
             if (seen >= word_of(head, 0) ||
                 atomic_compare_exchange_strong(&lane->cursor, &seen, word_of(head, 0))) {
                 break;

@@ -5,12 +5,12 @@
 #include "segment.h"
 
 /* A lost race means that somebody else got an id, so only a corrupt cursor could make a taker lose
- * so often. */
+ * this many in a row. */
 #define TRIES (1 << 20)
 /* A low mark that has been reached, so that only the first taker wakes the publisher. */
 #define DISARMED UINT64_MAX
 
-/* Where a checking program stops a taker between two of its reads or before it takes, and a
+/* A test program defines this to stop a taker between two of its reads or before it takes, and a
  * publisher before it arms the low mark. */
 #ifndef SEGMENT_PAUSE
 #define SEGMENT_PAUSE() ((void)0)
