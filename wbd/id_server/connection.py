@@ -4,7 +4,7 @@ A connection reads from its socket and runs commands unless something holds it:
 
     waiting    a command found too few ids; it is tried again after each refill until its deadline
     stalled    the client does not read its replies; it is dropped when that lasts too long
-    yielding   after part of a long pipeline the other clients have their turn; the rest runs in the loop's next round
+    yielding   after part of a long pipeline the others have their turn; what is left runs in the loop's next round
     lent       the fast path answers the client, and returns the socket with whatever it cannot handle
 
 While one of the first three holds it, further bytes of the client stay in the kernel's socket buffer.
@@ -154,12 +154,12 @@ class Connection(asyncio.Protocol):
         self._reading = False
         self._transport.pause_reading()
 
-    def take_back(self, rest: bytes, unsent: bytes) -> None:
+    def take_back(self, unrun: bytes, unsent: bytes) -> None:
         self._heard_mono_s = self._clients.tick_mono_s
         if unsent:
             self._transport.write(unsent)
-        if rest:
-            self._todo += self._parse(rest)
+        if unrun:
+            self._todo += self._parse(unrun)
         self._go_on()
 
     # What commands call.

@@ -32,8 +32,8 @@ class Lender(Protocol):
     def lend(self) -> None:
         """Leave the socket to the fast path until take_back()."""
 
-    def take_back(self, rest: bytes, unsent: bytes) -> None:
-        """Send *unsent*, then go on with *rest*, which the fast path has read and not run."""
+    def take_back(self, unrun: bytes, unsent: bytes) -> None:
+        """Send *unsent*, then go on with *unrun*, which the fast path has read and not run."""
 
 
 def hot_commands() -> list[tuple[bytes, int, bytes]]:
@@ -110,6 +110,6 @@ class FastPath:
         """Give the pump its turn; return False if there was nothing to do."""
         answered, returned = self._pump.run()
         self._clients.commands += answered
-        for fd, rest, unsent in returned:
-            self._lent.pop(fd).take_back(rest, unsent)
+        for fd, unrun, unsent in returned:
+            self._lent.pop(fd).take_back(unrun, unsent)
         return bool(answered or returned)

@@ -35,7 +35,7 @@ from wbd.runtime.worker import Run
 _POLL_S = 1.0
 # How often the table is read when no refill is due: health needs to know about the database, and ids that an import has
 # brought must not be given out any more.
-_LOOK_S = 1.0
+_INSPECT_S = 1.0
 # Of the drain time of 5 s: how long clients get to read their last replies, and how long giving ids back may take.
 _CLIENTS_DRAIN_S = 1.5
 _GIVE_BACK_S = 3.0
@@ -69,7 +69,7 @@ class IdHost:
         self._prepared = False
         # Held by whoever decided at the end what becomes of the ids: given back, or left in the ring.
         self._draining = threading.Lock()
-        self._looked_mono_s: float | None = None
+        self._inspected_mono_s: float | None = None
         self._database_error: str | None = None
 
     @property
@@ -181,8 +181,8 @@ class IdHost:
         """Serve from the ring that was acquired; False, and the ring is left, while another process has the socket."""
         started = False
         try:
-            # Kept ids go in before anybody is served: the first client would wait beside ids that are on their way.
-            self._refiller.use(self._ring.pool, self._ring.kept())
+            # Drained ids go in before anybody is served: the first client would wait although there are ids.
+            self._refiller.use(self._ring.pool, self._ring.drained())
             self._server = IdServer(self._ring.pool, self._address, self._limits, self._clock)
             self._server.attachment = self._ring.attachment
             started = self._server.start()
@@ -205,7 +205,7 @@ class IdHost:
         outcome: dict[str, Any] = {}
         try:
             # Before the ids are taken out of the ring: fails when the database is away.
-            self._refiller.look()
+            self._refiller.inspect()
             if not self._draining.acquire(blocking=False):
                 return
             outcome["given_back"], outcome["gap"] = self._refiller.give_back()
@@ -218,7 +218,7 @@ class IdHost:
             done.set()
 
     def _refill(self, run: Run) -> list[WbdError]:
-        """Look at the table when it is time, refill lanes that are low; return what went wrong."""
+        """Read the table when it is time, refill lanes that are low; return the errors."""
         errors: list[WbdError] = []
         try:
             if not self._prepared:
@@ -228,13 +228,13 @@ class IdHost:
                     run.log.info("rows made", table="id_ranges", entity_types=[one.value for one in made])
             mono_s = self._clock.mono_s()
             # Before the refill: imported ids must not be given out any more, whatever else is wrong.
-            if self._looked_mono_s is None or mono_s - self._looked_mono_s >= _LOOK_S:
+            if self._inspected_mono_s is None or mono_s - self._inspected_mono_s >= _INSPECT_S:
                 # None until it succeeds, so that the next step looks again.
-                self._looked_mono_s = None
-                dropped, errors = self._refiller.look()
+                self._inspected_mono_s = None
+                dropped, errors = self._refiller.inspect()
                 if dropped:
                     run.log.warning("reserved ids dropped, because some of them are in use", ids=dropped)
-                self._looked_mono_s = mono_s
+                self._inspected_mono_s = mono_s
             added, problems = self._refiller.refill()
             for ids in added:
                 self._server.refilled(ids.entity_type)
@@ -246,6 +246,6 @@ class IdHost:
             errors.append(error)
         away = [str(error) for error in errors if isinstance(error, DependencyUnavailable)]
         if away:
-            self._looked_mono_s = None
+            self._inspected_mono_s = None
         self._database_error = away[0] if away else None
         return errors

@@ -16,7 +16,7 @@ from wbd.runtime.report import Report
 @dataclass(frozen=True, slots=True)
 class IdServerReport:
     """
-    What the id server has.
+    The state of the id server.
 
     standing_by: another process of this host serves.
     socket: path of the server's Unix socket.
@@ -37,8 +37,8 @@ class IdServerReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a worker's health() does."""
-        found: dict[str, Any] = encode(self)
-        return found
+        fields: dict[str, Any] = encode(self)
+        return fields
 
     @classmethod
     def of(cls, report: Report) -> IdServerReport | None:

@@ -1,4 +1,4 @@
-"""The Redis protocol as the id server speaks it: RESP2, and RESP3 where only maps differ. No I/O."""
+"""The part of the Redis protocol that the id server speaks: RESP2, and RESP3, whose maps alone differ here. No I/O."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ OK = b"+OK\r\n"
 PONG = b"+PONG\r\n"
 EMPTY = b"*0\r\n"
 
-# No command has more parts. hiredis allocates an array when it reads its header, so the header of a huge array must
-# not reach it; five digits after an array, map, set, push or attribute sign are refused wherever they stand, which
-# also forbids them inside an argument: no argument that means anything here looks so.
+# hiredis allocates an array when it reads the header, so the header of a huge array must not reach it. Five digits
+# after an array, map, set, push or attribute sign are refused wherever they stand, also inside an argument: no valid
+# command has that many parts, or such an argument.
 _HUGE_ARRAY = re.compile(rb"[*%~>|][0-9]{5}")
-# One byte less than the pattern needs, so that a header cut in two is seen when its second half comes.
+# One byte less than the pattern matches, so that a header cut in two is seen when its second half comes.
 OVERLAP_BYTES = 5
-# A command that is not complete after so many bytes is refused; the longest one that means anything has about 100.
+# An incomplete command of more bytes is refused; the longest valid one has about 100.
 COMMAND_BYTES_MAX = 16 * 1024
 _SHOWN_BYTES = 40
 
 
 class ProtocolError(Exception):
-    """Bytes that are not a command; answered, then the connection is closed."""
+    """Bytes that are not a command; they are answered with an error, then the connection is closed."""
 
 
 def refuse_huge_arrays(data: bytes) -> None:
@@ -33,7 +33,7 @@ def refuse_huge_arrays(data: bytes) -> None:
 
 
 def command_bytes(parts: Sequence[bytes]) -> int:
-    """Return the length of a command as it came; RESP has one spelling for each."""
+    """Return the length of a command on the wire, where each command has exactly one spelling."""
     size = len(str(len(parts))) + 3
     for part in parts:
         size += len(part) + len(str(len(part))) + 5
@@ -54,17 +54,17 @@ def error(text: str, code: str = "ERR") -> bytes:
 
 
 def protocol_error(problem: Exception) -> bytes:
-    """Return the reply to bytes that are no command; hiredis quotes what it found, which may be anything."""
+    """Return the reply to bytes that are no command; hiredis quotes them, so the text may hold anything."""
     return error("Protocol error: " + one_line(str(problem)))
 
 
 def one_line(text: str) -> str:
-    """Return *text* as it can stand in an error."""
+    """Return *text* without characters that would break the line of an error."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def shown(argument: object) -> str:
-    """Return what a client sent as it can stand in one line of an error."""
+    """Return an argument of a client in a form that is safe in the line of an error."""
     if not isinstance(argument, bytes):
         return type(argument).__name__
     text = argument[:_SHOWN_BYTES].decode("ascii", "backslashreplace")
@@ -74,9 +74,9 @@ def shown(argument: object) -> str:
 
 def id_bulks(ids: IdRange) -> bytes:
     """
-    Return every id of the range as a bulk string, one after the other without an array header.
+    Return every id of the range as a bulk string, one after the other, without an array header.
 
-    About 0.1 us an id: ids of one length share their header, so one format call makes all of them.
+    About 0.1 us an id: ids of one length share their header, so one format call writes all of them.
     """
     prefix = ids.entity_type.prefix.encode()
     parts = []

@@ -1,7 +1,7 @@
-"""The Unix socket of the id server: one process a host owns it, others stand by until it ends.
+"""The Unix socket of the id server: one process a host owns it, others stand by until that process ends.
 
-Ownership is a lock on a file beside the socket, which the kernel drops with the process, however it ends. So a file
-left by a dead server is replaced at once, and one that somebody listens on never.
+Ownership is a lock on a file beside the socket, which the kernel releases when the process ends, in whichever way. So
+the socket file of a dead server is replaced at once, and one on which a process listens never.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wbd.ids.peer import Peer, group_id
 
 # sun_path of unix(7) holds 108 bytes with its final zero; ".new" is appended while the socket is made.
 _PATH_BYTES_MAX = 107 - len(".new")
-# Connections that wait to be accepted; the kernel cuts it to net.core.somaxconn.
+# Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn.
 BACKLOG = 1024
 
 
@@ -26,7 +26,7 @@ class SocketFile:
     A listening Unix socket at *path*.
 
     Args:
-        mode: of the socket; the folder is made 0700 (0750 with a group) when it is missing.
+        mode: of the socket; a missing folder is made with 0700, or 0750 with a group.
         group: owner group of the socket, None to leave it.
     """
 
@@ -36,7 +36,7 @@ class SocketFile:
         self._group = group
         self._lock_fd: int | None = None
         self._made: tuple[int, int] | None = None
-        # Whose members may connect; None for nobody's.
+        # The group whose members may connect; None if there is none.
         self._admitted_gid: int | None = None
 
     def listen(self) -> socket.socket | None:
@@ -66,20 +66,20 @@ class SocketFile:
 
     def admits(self, peer: Peer) -> bool:
         """
-        Tell whether a client may be served: root, our own user, a member of the socket's group, others if they may
-        write to the socket.
+        Tell whether a client may be served: root, our own user, a member of the socket's group, and anybody if others
+        may write to the socket.
 
-        The kernel has asked the file's mode already; this holds when somebody has changed that by hand.
+        The kernel has checked the file's mode already; this check holds even when somebody has changed that by hand.
         """
         return peer.uid in (0, os.geteuid()) or bool(self._mode & 0o002) or self._admitted_gid in peer.gids
 
     def is_in_place(self) -> bool:
         """Tell whether the path still leads to the socket that listen() made."""
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return False
-        return self._made == (found.st_dev, found.st_ino)
+        return self._made == (status.st_dev, status.st_ino)
 
     def release(self) -> None:
         """Remove the socket file if it is ours, and let the next process have the address."""
@@ -94,7 +94,7 @@ class SocketFile:
     def _lock(self) -> bool:
         if self._lock_fd is not None:
             return True
-        # Never removed: whoever opened it before the removal and whoever after would both hold "the" lock.
+        # Never removed: a process that opened it before the removal and one that did so after would both hold a lock.
         path = self.path.with_name(self.path.name + ".lock")
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -106,13 +106,13 @@ class SocketFile:
         return True
 
     def _is_served(self) -> bool:
-        """Tell whether somebody listens who does not hold our lock; a file that is no socket is never replaced."""
+        """Tell whether a process listens without holding our lock; a file that is no socket is never replaced."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             try:
                 probe.connect(str(self.path))
             except BlockingIOError:
-                # Its queue is full, so it listens.
+                # Its queue is full, so the process listens.
                 return True
             except FileNotFoundError:
                 return False
@@ -123,7 +123,7 @@ class SocketFile:
         return True
 
     def _bind(self, gid: int | None) -> socket.socket:
-        # Made under another name and moved into place: nobody ever meets it without its mode, or before it listens.
+        # Made under another name and moved into place, so that no client sees it without its mode or before it listens.
         fresh = self.path.with_name(self.path.name + ".new")
         fresh.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -134,12 +134,12 @@ class SocketFile:
             fresh.chmod(self._mode)
             listener.listen(BACKLOG)
             listener.setblocking(False)
-            found = fresh.stat()
+            status = fresh.stat()
             fresh.rename(self.path)
         except BaseException:
             listener.close()
             fresh.unlink(missing_ok=True)
             raise
-        self._made = (found.st_dev, found.st_ino)
-        self._admitted_gid = found.st_gid if gid is not None or self._mode & 0o020 else None
+        self._made = (status.st_dev, status.st_ino)
+        self._admitted_gid = status.st_gid if gid is not None or self._mode & 0o020 else None
         return listener

@@ -1,4 +1,4 @@
-"""IdClient for asyncio: ids of the ring come at once, without an await that could switch tasks."""
+"""IdClient for asyncio: ids from the ring come at once, without an await that could switch tasks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class AsyncIdClient:
     """
     Ids of this host for the tasks of one event loop; arguments, results and errors are those of IdClient.
 
-    What the ring cannot give at once is asked for in a thread, one call at a time, so that the loop is never held up
-    and any number of waiting tasks needs one connection. A task that is cancelled meanwhile may leave a gap.
+    A call that the ring cannot answer at once goes to the socket in a thread, one call at a time. So the loop is never
+    blocked, and any number of waiting tasks needs one connection. A task that is cancelled meanwhile may leave a gap.
     """
 
     def __init__(self, socket_path: Path | str, timeout_s: float = 6.0, *, shared_memory: bool = True) -> None:
@@ -47,9 +47,9 @@ class AsyncIdClient:
 
     async def range(self, entity_type: EntityType | str, count: int) -> IdRange:
         """Return *count* consecutive ids."""
-        found = self._client.ring_range(entity_type, count)
-        if found is not None:
-            return found
+        block = self._client.ring_range(entity_type, count)
+        if block is not None:
+            return block
         return await self._ask(lambda until: self._client._slow_range(entity_type, count, until))
 
     async def close(self) -> None:

@@ -1,10 +1,11 @@
-"""Take ids on this host: from the ring in shared memory, in C, and over the id server's socket when that cannot be.
+"""Take ids on this host: in C from the ring in shared memory, or else over the id server's socket.
 
-The ring needs no connection, no lock and no worker while ids are in it; threads and forked children share it. A taker
-that finds it dry, closed or out of reach asks over the socket, which waits for the refill and says why there is none.
+The ring needs no connection, no lock, and no worker while ids are in it; threads and forked children share it. A taker
+that finds it dry, closed or out of reach asks over the socket: the server waits for the refill, or says why there is
+none.
 
-One connection a process, made when it is first needed; threads share it, one request at a time. After a fork the child
-makes its own. A lost connection is made again within the same call: the ids of a lost reply become a gap, never a
+Each process has one connection, made when it is first needed; threads share it, one request at a time. After a fork the
+child makes its own. A lost connection is made again within the same call: the ids of a lost reply become a gap, never a
 repeat.
 """
 
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _READ_BYTES = 256 * 1024
-# How soon a connection that was refused or lost is tried again; supervisord brings a worker back within seconds.
+# Wait before a refused or lost connection is tried again; supervisord restarts a worker within seconds.
 _RETRY_S = 0.05
-# How soon a ring that could not be attached is asked for again.
+# Wait before the server is asked again for a ring that could not be attached.
 _ATTACH_AGAIN_S = 1.0
-# Error codes that a later try may not meet: a dry pool (the server has waited for a refill already), too many clients.
+# Error codes after which a later try may succeed: a dry pool (the server has waited for a refill already), too many
+# clients.
 _LATER = ("NOIDS", "TRYAGAIN")
 _WHAT_TO_CHECK = "check that the id_generation worker runs (wbd status) and reaches its database"
 
@@ -65,17 +67,17 @@ class IdClient(Taker):
     Args:
         timeout_s: how long one call may take in all, waiting for other threads and for the server included; the
             default lets the server's own wait for a refill (ids_wait_s, 5 s) end first, so that its reason arrives.
-        shared_memory: False to ask over the socket always.
+        shared_memory: False to always ask over the socket.
     """
 
     def __init__(self, socket_path: Path | str, timeout_s: float = 6.0, *, shared_memory: bool = True) -> None:
         super().__init__(tuple(EntityType))
         self._path = str(socket_path)
         self._timeout_s = timeout_s
-        # By process id: a forked child finds no link of its own, and takes no lock that a thread of its parent held.
+        # By process id: a forked child makes a link of its own, and never meets a lock that its parent's thread held.
         self._links: dict[int, _Link] = {}
         self._attach_mono_s = 0.0 if shared_memory else float("inf")
-        # Why ids come over the socket; "" while they come from the ring.
+        # Why ids come over the socket; "" once a ring is attached.
         self.attach_problem = "not asked for yet" if shared_memory else "switched off"
         self._count_max = 0
         self._where: Attachment | None = None
@@ -104,13 +106,13 @@ class IdClient(Taker):
     def _slow_range(self, entity_type: EntityType | str, count: int, deadline_mono_s: float | None = None) -> IdRange:
         kind = parse_type(entity_type)
         deadline_mono_s = deadline_mono_s or self._deadline_mono_s()
-        found = self.ring_range(kind, count)
-        if found is None and self._attach_anew(deadline_mono_s):
-            found = self.ring_range(kind, count)
-        if found is None:
+        block = self.ring_range(kind, count)
+        if block is None and self._attach_anew(deadline_mono_s):
+            block = self.ring_range(kind, count)
+        if block is None:
             reply = self._expect(self._ask(deadline_mono_s, "RANGE", kind.value, str(count)), list)
-            found = IdRange(kind, *(self._expect(one, int) for one in reply))
-        return found
+            block = IdRange(kind, *(self._expect(one, int) for one in reply))
+        return block
 
     @property
     def attached(self) -> bool:
@@ -139,7 +141,7 @@ class IdClient(Taker):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # What the fast path leaves to Python: another spelling of the type, a ring that is dry or not attached.
+    # Called by the C code for whatever it leaves to Python: another spelling of the type, a ring dry or not attached.
 
     def _slow_next(self, entity_type: EntityType | str) -> str:
         return format_id(parse_type(entity_type), self._slow_next_int(entity_type))
@@ -156,29 +158,29 @@ class IdClient(Taker):
     def _slow_take(self, entity_type: EntityType | str, count: int, deadline_mono_s: float | None = None) -> list[str]:
         kind = parse_type(entity_type)
         deadline_mono_s = deadline_mono_s or self._deadline_mono_s()
-        found = self.ring_take(kind, count)
-        if not found and self._attach_anew(deadline_mono_s):
-            found = self.ring_take(kind, count)
-        if not found:
+        ids = self.ring_take(kind, count)
+        if not ids and self._attach_anew(deadline_mono_s):
+            ids = self.ring_take(kind, count)
+        if not ids:
             reply = self._expect(self._ask(deadline_mono_s, "NEXT", kind.value, str(count)), list)
-            found = [self._expect(one, bytes).decode() for one in reply]
-        return found
+            ids = [self._expect(one, bytes).decode() for one in reply]
+        return ids
 
-    # The ring alone, for callers that must not wait: nothing is asked over the socket.
+    # The ring alone, for callers that must not wait: these never use the socket.
 
     def ring_next(self, entity_type: EntityType | str) -> int:
-        """Return the number of the next id, or 0 when the ring has none for us. Raises BadInput."""
+        """Return the number of the next id, or 0 when it cannot come from the ring. Raises BadInput."""
         pieces = self._taken(parse_type(entity_type), 1, ALL)
         return pieces[0][0] if pieces else 0
 
     def ring_take(self, entity_type: EntityType | str, count: int) -> list[str]:
-        """Return the next *count* ids, or none when the ring has fewer for us. Raises BadInput."""
+        """Return the next *count* ids, or [] when they cannot all come from the ring. Raises BadInput."""
         kind = parse_type(entity_type)
         pieces = self._taken(kind, _checked(count), ALL)
         return [f"{kind.prefix}{number}" for first, last in pieces for number in range(first, last + 1)]
 
     def ring_range(self, entity_type: EntityType | str, count: int) -> IdRange | None:
-        """Return *count* consecutive ids, or None when the ring has no such range for us. Raises BadInput."""
+        """Return *count* consecutive ids, or None when they cannot come from the ring. Raises BadInput."""
         kind = parse_type(entity_type)
         pieces = self._taken(kind, _checked(count), BLOCK)
         return IdRange(kind, *pieces[0]) if pieces else None
@@ -195,9 +197,13 @@ class IdClient(Taker):
 
     def _attach_anew(self, deadline_mono_s: float) -> bool:
         """
-        Map the ring that the server names; False when it was asked for a moment ago, has none, or has no other.
+        Map the ring that the server names.
 
-        Raises IdsUnavailable when the server does not answer.
+        Returns:
+            False when there is no new ring: the server was asked a moment ago, has none, or names the attached one.
+
+        Raises:
+            IdsUnavailable: the server does not answer.
         """
         mono_s = time.monotonic()
         if mono_s < self._attach_mono_s:
@@ -205,11 +211,11 @@ class IdClient(Taker):
         self._attach_mono_s = mono_s + _ATTACH_AGAIN_S
         try:
             reply = self._expect(self._ask(deadline_mono_s, "ATTACH"), list)
-            found = dict(zip(reply[::2], reply[1::2], strict=True))
+            fields = dict(zip(reply[::2], reply[1::2], strict=True))
             where = Attachment(
-                os.fsdecode(found[b"path"]), int(found[b"device"]), int(found[b"inode"]), int(found[b"layout"])
+                os.fsdecode(fields[b"path"]), int(fields[b"device"]), int(fields[b"inode"]), int(fields[b"layout"])
             )
-            count_max = int(found[b"count_max"])
+            count_max = int(fields[b"count_max"])
             if self._attached is not None and where == self._where:
                 return False
             segment = open_segment(where, self._server_uid())
@@ -219,7 +225,7 @@ class IdClient(Taker):
         except (KeyError, ValueError, TypeError) as error:
             self._detach(f"not an answer to ATTACH: {error!r}")
             return False
-        # A ring that moves is followed at once.
+        # So that a ring which moves is followed at once.
         self._attach_mono_s = mono_s
         self._where, self._count_max, self.attach_problem = where, count_max, ""
         self._attach(segment, count_max)
@@ -252,8 +258,8 @@ class IdClient(Taker):
         except WbdError:
             raise
         except BaseException:
-            # An interrupt may come between any two steps, also between taking the lock and knowing it: nobody may ever
-            # get this one again, so the next call makes a new link.
+            # An interrupt may come between any two steps, also right after the lock was acquired. The lock may then
+            # never be released, so the next call makes a new link.
             self._links.pop(os.getpid(), None)
             raise
 
@@ -284,7 +290,7 @@ class IdClient(Taker):
             except hiredis.HiredisError as error:
                 raise self._unavailable(f"not an id server: {error}") from error
             except TimeoutError:
-                # What went wrong before the time ran out says more.
+                # An error from before the time ran out says more.
                 problem = problem or "timed out; it does not answer"
             except OSError as error:
                 link.close()
@@ -299,7 +305,7 @@ class IdClient(Taker):
             if left_s <= 0:
                 raise self._unavailable(problem)
             if not was_connected:
-                # A connection that the server closed meanwhile shows only when it is used: then try at once.
+                # A new connection failed. (An old one that the server had closed fails at first use: retry at once.)
                 time.sleep(min(_RETRY_S, left_s))
 
     def _exchange(self, link: _Link, request: bytes, deadline_mono_s: float) -> Any:
@@ -341,7 +347,7 @@ class IdClient(Taker):
 
 
 class EnumerationService:
-    """Allocates ids for API handlers, as the documents name it; thread-safe."""
+    """Allocates ids for API handlers, under the documents' name for this; thread-safe."""
 
     def __init__(self, client: IdClient) -> None:
         self._client = client
@@ -359,7 +365,7 @@ def _left_s(deadline_mono_s: float) -> float:
 
 
 def _checked(count: int) -> int:
-    """Return *count*; BadInput when no number of ids, which no server needs to say."""
+    """Return *count* if it is a number of ids. Raises BadInput."""
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise BadInput(f"count {count!r} is not a number from 1")
     return count

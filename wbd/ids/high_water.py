@@ -1,12 +1,12 @@
-"""How far the ids of each type are spoken for: what hosts have reserved, and what imports have brought.
+"""The highest id of each type that hosts have reserved, and the highest that imports have brought.
 
 Reads:   id_ranges, id_high_water
 Writes:  id_high_water
 Repeats: harmless; a number is only ever raised here
 
-What is promised of an imported id: once ``raise_imported`` has returned, no host reserves it or an id below it. Those
-that a host had reserved before are dropped at that host's next look at the table, about a second later. One that was
-handed out in between, or earlier, stays with whoever took it: creating an entity under it meets the imported one.
+The promise about imported ids: once ``raise_imported`` has returned, no host reserves such an id or one below it. Ids
+that a host had reserved before are dropped when that host reads the table next, about a second later. An id that was
+given out in between, or earlier, stays with its taker: whoever creates an entity under it meets the imported one.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class HighWater:
         """
         Keep every id up to the given numbers from being reserved from now on.
 
-        To be called before the entities become visible. One small transaction if a number is above what this
-        process has recorded, else nothing, so a dump in ascending order costs one for each batch.
+        Call it before the entities become visible. It is one small transaction if a number is above the recorded ones
+        of this process, and free otherwise; a dump in ascending order costs one transaction for each batch.
 
         Raises:
             DatabaseUnavailable: not done, or the outcome is unknown; retryable.
@@ -63,9 +63,9 @@ class HighWater:
 
 def add_missing_rows(tx: Transaction) -> None:
     """
-    Make the row of each type of id_ranges that has none: everything below its next_id counts as reserved.
+    Insert the missing rows of id_high_water: for each type of id_ranges, all ids below its next_id count as reserved.
 
-    A row that is there stays as it is. The locks on id_ranges keep a reservation from coming between.
+    Existing rows stay as they are. The locks on id_ranges keep a reservation from coming between.
     """
     known = {t.value for t in EntityType}
     rows = tx.query("SELECT entity_type, next_id FROM id_ranges ORDER BY entity_type FOR UPDATE")

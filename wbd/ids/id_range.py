@@ -1,4 +1,4 @@
-"""Consecutive ids of one type, and reserved ids as settings spell them. No I/O."""
+"""Consecutive ids of one type, and the spelling of reserved ids in settings. No I/O."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def parse_reserved(entity_type: EntityType | str, text: str) -> list[IdRange]:
         BadInput: not numbers and spans separated by commas, or outside 1..MAX_ID.
     """
     kind = parse_type(entity_type)
-    found = []
+    ranges = []
     for part in filter(None, (one.strip() for one in text.split(","))):
         first, dash, last = (one.strip() for one in part.partition("-"))
         if not (first.isascii() and first.isdigit() and (not dash or (last.isascii() and last.isdigit()))):
             raise BadInput(f"{part!r} is not an id number or a span such as 1-1000", f"reserved {kind.value} ids")
         if max(len(first), len(last)) > len(str(MAX_ID)):
             raise BadInput(f"{part!r} is over {MAX_ID}", f"reserved {kind.value} ids")
-        found.append(IdRange(kind, int(first), int(last or first)))
-    return found
+        ranges.append(IdRange(kind, int(first), int(last or first)))
+    return ranges

@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket, as the kernel saw it when it connected."""
+"""The process at the other end of a Unix socket, as the kernel saw it when it connected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from wbd.errors import ConfigError
 
-# Of asm-generic/socket.h, Linux 4.13; Python has no name for it.
+# From asm-generic/socket.h, since Linux 4.13; Python has no name for it.
 _SO_PEERGROUPS = 59
 _CREDENTIALS = struct.Struct("iII")
-# Python gets no longer answers from getsockopt(2); 256 groups.
+# The longest answer that Python takes from getsockopt(2): 256 groups.
 _GROUPS_BYTES = 1024
 
 
@@ -33,9 +33,9 @@ class Peer:
             connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         )
         try:
-            # Of the process, not of the user: what a service's unit file or a container has given it counts too.
-            found = connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES)
-            gids = set(struct.unpack(f"{len(found) // 4}I", found))
+            # The process's groups, not the user's: a service's unit file or a container may have added some.
+            answer = connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES)
+            gids = set(struct.unpack(f"{len(answer) // 4}I", answer))
         except OSError:
             # An older kernel, or too many groups for one answer.
             gids = _groups_of_user(uid, gid)
@@ -53,7 +53,7 @@ def _groups_of_user(uid: int, gid: int) -> set[int]:
 
 
 def group_id(name: str | None) -> int | None:
-    """Return the number of the group that ids_socket_group names; None for none. Raises ConfigError."""
+    """Return the id of the group that ids_socket_group names; None for None. Raises ConfigError."""
     if name is None:
         return None
     try:

@@ -1,7 +1,7 @@
 """The ids that this host has reserved and not yet given out: one lane per entity type. No I/O, no clock.
 
-The lanes lie in a segment (segment.h), which other processes may take from at the same time. Why no id is given out
-twice is said there; this is the ring as the id server and the refills see it.
+The lanes lie in a segment, from which other processes may take at the same time; segment.h explains why no id is given
+out twice. This module is the ring as the id server and the refills see it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ class LaneState:
     One lane at one moment.
 
     taken: ids given out since the segment was made, by whichever process.
-    left: what is left, in order, adjacent ranges as one.
+    left: ids that are left.
+    ranges: the ids that are left, in order, with adjacent ranges joined.
     skipped: ids dropped because a block of consecutive ids did not fit in front, or because they were in use.
     contended: how often a taker lost a race for an id to another, and tried again.
-    wanted: the largest count that was asked for in vain since the last add.
-    high: the last id that the lane has held, or that was taken from it before the rest was drained.
+    wanted: the largest count that a taker asked for and did not get since the last add.
+    high: the last id that the lane has held, or the last one taken from it before the others were drained.
     """
 
     entity_type: EntityType
@@ -46,7 +47,7 @@ class LaneState:
 
     @property
     def current(self) -> IdRange | None:
-        """What is left of the range in use; None if the lane is dry."""
+        """The unused part of the range in use; None if the lane is dry."""
         return self.ranges[0] if self.ranges else None
 
 
@@ -71,7 +72,7 @@ class Lane:
             low_mark: from now on the lane is low when fewer ids than this are left.
 
         Raises:
-            RangeRefused: the range does not lie above all that the lane has held, or the segment is closed; the
+            RangeRefused: the range does not lie above every id that the lane has held, or the segment is closed; the
                 range must not be used.
         """
         if new.entity_type is not self.entity_type:
@@ -110,7 +111,7 @@ class Lane:
         """
         Return the next *count* ids that are consecutive, or None when no range is that long; nothing is taken then.
 
-        What is left of shorter ranges in front is dropped, since ids are given out in increasing order.
+        Shorter ranges in front are dropped, since ids are given out in increasing order.
         """
         pieces = self._segment.take(self._lane, count, BLOCK)
         if not pieces:
@@ -123,29 +124,29 @@ class Lane:
         return self._segment.skip_to(self._lane, number)
 
     def drain(self) -> list[IdRange]:
-        """Take everything that is left, in order; it may be added again, or be reserved by others."""
+        """Take all ids that are left, in order; they may be added again, or be reserved by others."""
         return self._ranges(self._segment.drain(self._lane))
 
     def state(self) -> LaneState:
         """Return the lane as it is now."""
-        found = self._segment.look(self._lane)
+        seen = self._segment.look(self._lane)
         return LaneState(
             entity_type=self.entity_type,
-            taken=max(0, found["added"] - found["left"] - found["skipped"] - found["returned"]),
-            left=found["left"],
-            skipped=found["skipped"],
-            contended=found["contended"],
-            ranges=tuple(self._ranges(found["pieces"])),
-            low_mark=found["low_left"],
+            taken=max(0, seen["added"] - seen["left"] - seen["skipped"] - seen["returned"]),
+            left=seen["left"],
+            skipped=seen["skipped"],
+            contended=seen["contended"],
+            ranges=tuple(self._ranges(seen["pieces"])),
+            low_mark=seen["low_left"],
             wanted=self._wanted,
-            high=found["high"],
+            high=seen["high"],
         )
 
     def _ranges(self, pieces: list[tuple[int, int]]) -> list[IdRange]:
         return [IdRange(self.entity_type, first, last) for first, last in pieces]
 
     def _want(self, count: int) -> None:
-        """Remember that a taker went away empty, and wake whoever refills."""
+        """Remember how many ids a taker wanted and did not get, and wake the refill."""
         if count > self._wanted:
             self._wanted = count
             self._segment.wake()
@@ -166,5 +167,5 @@ class IdPool:
         return [lane.state() for lane in self.lanes.values()]
 
     def drain(self) -> list[IdRange]:
-        """Take everything that is left in every lane. Raises SegmentUnusable."""
-        return [rest for lane in self.lanes.values() for rest in lane.drain()]
+        """Take all ids that are left in every lane. Raises SegmentUnusable."""
+        return [ids for lane in self.lanes.values() for ids in lane.drain()]

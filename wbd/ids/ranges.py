@@ -2,13 +2,13 @@
 
 Reads:   id_ranges, id_high_water
 Writes:  id_ranges, id_high_water
-Repeats: harmless; a reservation whose outcome is unknown is given up, never handed out
+Repeats: harmless; a reservation whose outcome is unknown is given up, and its ids are never given out
 
 A row of id_ranges says two things. ``next_id`` is the first id that nobody has reserved. ``current_range_start`` and
-``current_range_end`` are the range that was reserved (or given back) last. Both can be changed by hand, so a row of
-id_high_water remembers the last id that is reserved and moves in the same transactions: a next_id at or below it was
-moved back, and nothing is reserved until that is put right. The same row holds the highest imported number; what is
-reserved starts above it. high_water.py says what is promised of imported ids, schema.sql how an alarm is put right.
+``current_range_end`` are the range that was reserved (or given back) last. Both can be changed by hand. So a row of
+id_high_water holds the last id that is reserved, and changes in the same transactions: a next_id at or below it was
+moved back, and nothing is reserved until an operator corrects it. The same row holds the highest imported number;
+reserved ranges start above it. high_water.py states the promise about imported ids, schema.sql how to end an alarm.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from wbd.runtime.clock import Clock, SystemClock
 # The documents' first row of each type, and its range_size.
 FIRST_RANGE = (1, 1000, 1, 1000)
 _ATTEMPTS = 20
-# The wait after a lost race grows to this; with it, dozens of hosts on one row get through within 20 attempts.
+# The wait after a lost race grows to this, with which dozens of hosts on one row succeed within 20 attempts.
 _LOST_RACE_WAIT_MAX_S = 0.2
-# One statement reads both tables as of one moment, so that no reservation of another host lies between them. Each is
-# compared with the name and not with the other, since id_ranges may be older and of another collation.
+# One statement reads both tables as of one moment, so that no reservation of another host comes between. Each table is
+# compared with the name and not with the other table, since id_ranges may be older and of another collation.
 _SELECT = (
     "(SELECT r.entity_type, r.current_range_start, r.current_range_end, r.next_id, r.range_size, h.reserved_to,"
     " h.imported_to FROM id_ranges r LEFT JOIN id_high_water h ON h.entity_type = %s WHERE r.entity_type = %s)"
@@ -68,25 +68,24 @@ class RangeStats:
 
 @dataclass(slots=True)
 class _TypeState:
-    # Last id that this process knows to have reserved; next_id at or below it means that it was moved back.
+    # Last id that this process knows it has reserved; a next_id at or below it was moved back.
     high: int = 0
     # First id of its latest reservation, and high before that.
     latest_first: int = 0
     high_before: int = 0
+    imported_to: int = 0
+    stats: RangeStats = field(default_factory=RangeStats)
 
     def reserved(self, taken: IdRange) -> None:
         self.latest_first, self.high_before = taken.first, self.high
         self.high = max(self.high, taken.last)
 
     def returning(self, tail: IdRange) -> None:
-        """Lower high to what is this process' own below *tail*: what others have there they may return as well."""
+        """Lower high to this process's own ids below *tail*: others may return theirs, too."""
         if tail.first > self.latest_first:
             self.high = min(self.high, tail.first - 1)
         else:
             self.high = min(self.high, self.high_before) if tail.first == self.latest_first else 0
-
-    imported_to: int = 0
-    stats: RangeStats = field(default_factory=RangeStats)
 
 
 class RangeTable:
@@ -119,9 +118,9 @@ class RangeTable:
 
     def ensure_rows(self) -> list[EntityType]:
         """
-        Insert the documents' first row for each type that has none, and the rows of id_high_water that are missing.
+        Insert the documents' first row for each type that has none, and the missing rows of id_high_water.
 
-        Any number of processes may do so at once; no row that is there is changed.
+        Any number of processes may do so at once; existing rows stay as they are.
 
         Returns:
             The types whose row of id_ranges is new.
@@ -163,14 +162,14 @@ class RangeTable:
             self._state[entity_type].high = max(self._state[entity_type].high, high)
 
     def usable(self, ids: IdRange) -> list[IdRange]:
-        """Return what is left of *ids* without those below the floor and the reserved ones, in order."""
-        found = []
+        """Return the parts of *ids* that are not below the floor and not reserved, in order."""
+        usable = []
         first = max(ids.first, self._floors[ids.entity_type])
         for hole in self._skip[ids.entity_type]:
             if hole.first > first and first <= ids.last:
-                found.append(IdRange(ids.entity_type, first, min(ids.last, hole.first - 1)))
+                usable.append(IdRange(ids.entity_type, first, min(ids.last, hole.first - 1)))
             first = max(first, hole.last + 1)
-        return [*found, IdRange(ids.entity_type, first, ids.last)] if first <= ids.last else found
+        return [*usable, IdRange(ids.entity_type, first, ids.last)] if first <= ids.last else usable
 
     def stats(self, entity_type: EntityType) -> RangeStats:
         """Return the live counts of one type."""
@@ -180,8 +179,8 @@ class RangeTable:
         """
         Raise RangeRefused when *row* would make this process reserve ids that were reserved before.
 
-        Seen are: next_id at or below an id that is reserved by anybody or by this process, or below the range
-        reserved last, and a row of id_high_water that is missing, without which this cannot be told.
+        That is the case when next_id lies at or below an id that this process or any other has reserved, or below the
+        range reserved last. Without its row of id_high_water nothing is reserved either, since the check needs it.
         """
         name = row.entity_type.value
         if row.reserved_to is None:
@@ -200,9 +199,9 @@ class RangeTable:
         """
         Reserve the next *size* ids of one type for this process.
 
-        One compare-and-set on id_ranges.next_id, and one on id_high_water, in a transaction of their own; a lost
-        race re-reads and tries again. A commit whose outcome is unknown raises, and the range that it may have
-        reserved is lost.
+        One compare-and-set on id_ranges.next_id, and one on id_high_water, in a transaction of their own; after a lost
+        race it reads the row again and retries. A commit whose outcome is unknown raises, and the range that it may
+        have reserved is lost.
 
         Returns:
             IdRange of *size* ids above every imported one; fewer where a reserved id or MAX_ID comes first.
@@ -233,9 +232,9 @@ class RangeTable:
 
     def give_back(self, tail: IdRange) -> bool:
         """
-        Return ids that this process reserved and will not use, if nobody reserved since.
+        Return ids that this process reserved and will not use, if nobody has reserved since.
 
-        The caller must have stopped handing out *tail* before; ids up to *tail*.last must be its own.
+        The caller must have stopped giving out *tail* before, and must own all ids up to *tail*.last.
 
         Returns:
             True if the ids can be reserved again, False if they are lost as a gap.
@@ -255,14 +254,14 @@ class RangeTable:
         return True
 
     def _attempt(self, tx: Transaction, entity_type: EntityType, size: int) -> IdRange:
-        """Try once; RangeContention, and with it nothing written, when somebody else was first."""
+        """Try once. Raises RangeContention, with nothing written, when another process was first."""
         rows = self._read(tx, [entity_type])
         if not rows:
             raise RangeRefused(f"id_ranges {entity_type.value}: no row; run: wbd dev create_tables, or restart")
         row = rows[0]
         self.check(row)
         taken = next_range(row, size, self._floors[entity_type], self._skip[entity_type])
-        # The server counts changed rows, and both numbers always change, so 0 means that the comparison failed.
+        # The server counts changed rows, and both numbers always change. So 0 means that the comparison failed.
         changed = tx.execute(
             "UPDATE id_ranges SET current_range_start = %s, current_range_end = %s, next_id = %s, range_size = %s "
             "WHERE entity_type = %s AND next_id = %s",
@@ -280,7 +279,7 @@ class RangeTable:
     def _read(self, tx: Transaction, types: list[EntityType]) -> list[RangeRow]:
         sql = " UNION ALL ".join([_SELECT] * len(types))
         rows = tx.query(sql, [name for one in types for name in (one.value, one.value)])
-        found = [
+        ranges = [
             RangeRow(
                 EntityType(name.lower()),
                 int(start),
@@ -292,13 +291,13 @@ class RangeTable:
             )
             for name, start, end, next_id, size, reserved_to, imported_to in rows
         ]
-        for row in found:
+        for row in ranges:
             self._state[row.entity_type].imported_to = row.imported_to
-        return sorted(found, key=lambda row: row.entity_type)
+        return sorted(ranges, key=lambda row: row.entity_type)
 
 
 def _return(tx: Transaction, tail: IdRange) -> None:
-    """Move both rows back to where *tail* begins; RangeContention, and nothing written, unless it is the end."""
+    """Move both rows back to the first id of *tail*. Raises RangeContention, with nothing written, if ids follow it."""
     name = tail.entity_type.value
     changed = tx.execute(
         "UPDATE id_ranges SET next_id = %s, current_range_start = %s, current_range_end = %s "

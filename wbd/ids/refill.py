@@ -1,11 +1,11 @@
-"""Keeps the pool of ids filled ahead of demand, with ranges as large as the demand asks for.
+"""Keep the pool of ids filled ahead of demand, with ranges sized by demand.
 
 Reads:   id_ranges
 Writes:  id_ranges; the pool of this process
 Repeats: harmless; every range goes into the pool once, after its commit
 
-A lane is refilled when 90 % of the range in use is gone (the documents' threshold) while one whole range lies behind
-it, so that a database that goes away at the worst moment still leaves a full range.
+A lane is refilled when 90 % of the range in use is used up (the documents' threshold) and one full range follows it. So
+a database that fails at the worst moment still leaves a full range.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from wbd.ids.pool import IdPool, LaneState
 from wbd.ids.ranges import RangeTable
 from wbd.runtime.clock import Clock
 
-# A range should last so long at the demand of the day: an outage of minutes is then invisible, and a crash loses
-# no more ids than half an hour uses.
+# Target lifetime of a range at current demand: an outage of minutes then goes unnoticed, and a crash loses no more ids
+# than are used in half an hour.
 RANGE_LASTS_S = 900.0
-# The rest of the range in use at which the next is reserved; the documents' threshold of 90 %.
-_REST = 0.1
-# The demand is that of so long: a burst after a quiet night counts in full within a minute.
+# The part of a range that is left when the next is reserved; the documents' threshold of 90 %.
+_LOW_PART = 0.1
+# Demand is averaged over this window: a burst after a quiet night counts in full within a minute.
 _RATE_OVER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class SizeBounds:
-    """Smallest and largest range that is reserved ahead; where they cross, the largest wins."""
+    """Smallest and largest range that is reserved ahead; if min_size is above max_size, max_size counts."""
 
     min_size: int = 1000
     max_size: int = 1_000_000
@@ -69,7 +69,7 @@ class SupplyReport:
 @dataclass(slots=True)
 class TypeSupply:
     """
-    What the refills of one type have seen.
+    The refills and the demand of one type.
 
     samples: moments of the last minute, each with the ids taken until then.
     """
@@ -82,14 +82,14 @@ class TypeSupply:
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def sample(self, taken: int, mono_s: float) -> None:
-        """Remember a moment, at most once a second."""
+        """Record the ids taken by now, at most once a second."""
         if not self.samples or mono_s - self.samples[-1][0] >= 1.0:
             self.samples.append((mono_s, taken))
         while mono_s - self.samples[0][0] > _RATE_OVER_S and len(self.samples) > 2:
             self.samples.popleft()
 
     def rate_per_s(self, taken: int, mono_s: float) -> float:
-        """Return the ids taken a second in the last minute, or since the last refill if that was more."""
+        """Return the ids taken per second in the last minute, or since the last refill if that rate is higher."""
         rates = [0.0]
         if self.samples and mono_s > self.samples[0][0]:
             rates.append((taken - self.samples[0][1]) / (mono_s - self.samples[0][0]))
@@ -111,34 +111,34 @@ class Refiller:
         self._bounds = bounds
         self._clock = clock
         self._supplies: dict[EntityType, TypeSupply] = {}
-        # Reserved and not in the pool for want of room, in increasing order; nothing is reserved before they are in.
+        # Reserved ranges for which the pool had no room, in increasing order; nothing else is reserved before they fit.
         self._waiting: dict[EntityType, list[IdRange]] = {}
         self.last_reservation_at: datetime | None = None
 
     def prepare(self) -> list[EntityType]:
         """
-        Create missing rows and read the sizes that the last run ended with; return the types that were new.
+        Create missing rows and read the range sizes of the last run; return the types whose rows are new.
 
         Raises:
-            DatabaseUnavailable: retryable; nothing is half done.
+            DatabaseUnavailable: retryable; nothing is left half done.
         """
         made = self._table.ensure_rows()
         supplies = {row.entity_type: TypeSupply(self._bounds.clamp(row.range_size)) for row in self._table.read()}
         self._supplies = supplies
         return made
 
-    def use(self, pool: IdPool, kept: Sequence[IdRange] = ()) -> None:
+    def use(self, pool: IdPool, drained: Sequence[IdRange] = ()) -> None:
         """
-        Fill *pool* from now on; what it holds already is cut to what the settings of today allow.
+        Fill *pool* from now on; ids in it that the present settings forbid are dropped.
 
         Args:
-            kept: what was drained from the pool before it, in order; goes into the new one before anything else.
+            drained: ids from the pool before it, in order; they go into the new one before anything else.
 
         Raises:
-            SegmentUnusable: the pool is damaged; what was kept is kept for the next one.
+            SegmentUnusable: the pool is damaged; the drained ids wait for the next pool.
         """
         self._pool = pool
-        for ids in reversed(kept):
+        for ids in reversed(drained):
             self._waiting.setdefault(ids.entity_type, []).insert(0, ids)
         mono_s = self._clock.mono_s()
         for entity_type in EntityType:
@@ -152,16 +152,16 @@ class Refiller:
                 supply.samples.clear()
             self._add_waiting(entity_type)
 
-    def look(self) -> tuple[int, list[WbdError]]:
+    def inspect(self) -> tuple[int, list[WbdError]]:
         """
-        Read the table once, before a refill needs it; drop what must not be given out any more.
+        Read the table once, also when no refill needs it, and drop ids that must not be given out any more.
 
-        That are ids that an import has brought since they were reserved, and, when the table has lost what was
-        committed (a backup was restored, a replica that lags took over), all that is left of a type: other hosts may
-        have reserved the same numbers since.
+        Dropped are ids that an import has brought since they were reserved. When the table has lost a commit (a backup
+        was restored, or a replica that lagged took over), all ids of that type are dropped: other hosts may have
+        reserved the same numbers since.
 
         Returns:
-            How many ids were dropped, and why a row is not safe to reserve from.
+            The number of dropped ids, and the reasons why rows are not safe to reserve from.
 
         Raises:
             DatabaseUnavailable: retryable.
@@ -186,16 +186,16 @@ class Refiller:
         Reserve at most one range for each lane that is low.
 
         Returns:
-            The ranges that went into the pool, and why others did not. The first unavailable database ends the
+            The ranges that were reserved, and the reasons why others were not. The first unavailable database ends the
             round, since the other types would wait for the same server.
 
         Raises:
-            SegmentUnusable: the pool is damaged; what was reserved for it is kept for the next one.
+            SegmentUnusable: the pool is damaged; ranges reserved for it wait for the next pool.
         """
         added: list[IdRange] = []
         errors: list[WbdError] = []
         mono_s = self._clock.mono_s()
-        # What is reserved already needs no database.
+        # Ranges that are reserved already need no database.
         room = {entity_type: self._add_waiting(entity_type, errors) for entity_type in EntityType}
         for entity_type, supply in self._supplies.items():
             lane = self._pool[entity_type].state()
@@ -213,26 +213,26 @@ class Refiller:
         return added, errors
 
     def is_low(self) -> bool:
-        """Tell whether a refill could do something about a lane that is low."""
+        """Tell whether a lane is low that a refill could fill."""
         return any(lane.is_low and not self._waiting.get(lane.entity_type) for lane in self._pool.states())
 
     def give_back(self) -> tuple[int, int]:
         """
-        Close the pool and return what is left in it to the table, the highest ids first.
+        Drain the pool and return its ids to the table, the highest first.
 
         Returns:
-            Ids given back, and ids lost as gaps because somebody reserved behind them.
+            The number of ids given back, and of those lost as gaps because others have reserved after them.
 
         Raises:
-            DatabaseUnavailable: what was not given back is lost as a gap.
+            DatabaseUnavailable: ids that were not given back are lost as a gap.
         """
         given, lost = 0, 0
-        rests = self._pool.drain() + [ids for waiting in self._waiting.values() for ids in waiting]
-        for rest in sorted(rests, key=lambda one: one.first, reverse=True):
-            if self._table.give_back(rest):
-                given += len(rest)
+        unused = self._pool.drain() + [ids for waiting in self._waiting.values() for ids in waiting]
+        for ids in sorted(unused, key=lambda one: one.first, reverse=True):
+            if self._table.give_back(ids):
+                given += len(ids)
             else:
-                lost += len(rest)
+                lost += len(ids)
         return given, lost
 
     def report(self) -> dict[str, SupplyReport]:
@@ -270,7 +270,7 @@ class Refiller:
         return taken
 
     def _add_waiting(self, entity_type: EntityType, errors: list[WbdError] | None = None) -> bool:
-        """Put what waits into the pool; False when some has to wait longer. What is refused there is a gap."""
+        """Put waiting ranges into the pool; False when some have to wait longer. Ranges that it refuses are a gap."""
         waiting = self._waiting.get(entity_type, [])
         supply = self._supplies.get(entity_type)
         mark = low_mark(supply.size if supply is not None else self._bounds.min_size)
@@ -287,10 +287,11 @@ class Refiller:
 
 def next_size(size: int, rate_per_s: float) -> int:
     """
-    Return the size of the next range: what *rate_per_s* uses in RANGE_LASTS_S, at most 8 times or half the last.
+    Return the size of the next range: the ids that *rate_per_s* uses in RANGE_LASTS_S.
 
-    A rate of 0 says nothing yet (the first refills of a process), so the size stays. It grows faster than it
-    shrinks, because a range that is too small makes takers wait, and one that is too large only waits itself.
+    It is at most 8 times and at least half of *size*, the last one. It grows faster than it shrinks, because takers
+    wait for a range that is too small, while one that is too large only lies there longer. A rate of 0 says nothing yet
+    (the first refills of a process), so the size stays.
     """
     if not rate_per_s:
         return size
@@ -299,4 +300,4 @@ def next_size(size: int, rate_per_s: float) -> int:
 
 def low_mark(size: int) -> int:
     """Return the number of ids left below which a lane is refilled: a tenth of one range, and a whole one behind it."""
-    return size + math.ceil(size * _REST)
+    return size + math.ceil(size * _LOW_PART)

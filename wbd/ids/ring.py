@@ -1,10 +1,10 @@
-"""The ring of this process: the pool in the shared file when it can be had, in private memory when not.
+"""The ring of this process: a pool in the shared file, or in private memory where no file can be shared.
 
 Reads:   the segment's file
 Writes:  the segment's file
-Repeats: harmless; what a dead process left in the file is taken over with it
+Repeats: harmless; a file that a dead process left is taken over with the ids in it
 
-A thread waits for takers, of whichever process, to leave a lane low.
+A thread waits until takers, of this or any other process, leave a lane low.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wbd.ids.pool import IdPool
 from wbd.ids.segment import Segment
 from wbd.ids.segment_file import SegmentFile
 
-# How often the waiting thread looks whether it should end; a taker wakes it at once.
+# How often the waiting thread checks whether it should end; a taker wakes it at once.
 _LOOK_S = 1.0
 
 
@@ -41,17 +41,17 @@ class RingReport:
 
 
 class Ring:
-    """Acquire, use, release; from one thread. *on_low* is called from another."""
+    """The ring, used from one thread: acquire(), then leave() or abandon(). *on_low* is called from another thread."""
 
     def __init__(self, shared: SegmentFile, on_low: Callable[[], None]) -> None:
         self._shared = shared
         self._on_low = on_low
         self.pool = IdPool()
-        # Why takers of other processes have to come by the socket; "" when they need not.
+        # Why takers of other processes have to use the socket; "" when they need not.
         self.problem = "not acquired"
         self._watch: _Watch | None = None
         self._claimed: Segment | None = None
-        self._kept: list[IdRange] = []
+        self._drained: list[IdRange] = []
 
     @property
     def path(self) -> str:
@@ -59,15 +59,20 @@ class Ring:
 
     @property
     def attachment(self) -> Attachment | str:
-        """Where takers find the ring, or why they cannot."""
+        """The place where takers find the ring, or the reason why they cannot."""
         return self._shared.attachment or self.problem
 
     def claim(self) -> bool:
         """
-        Own the ring's file, beside a ring in use whose file is lost; False while another process owns it.
+        Own the file of the next ring, also while a ring whose file is lost is in use.
 
-        Where no shared file can be had the ring will lie in private memory, and ``problem`` says why. Raises
-        ConfigError.
+        Where no file can be shared, the ring will lie in private memory, and ``problem`` says why.
+
+        Returns:
+            False while another process owns the file.
+
+        Raises:
+            ConfigError: no such group.
         """
         if self._claimed is None:
             try:
@@ -90,13 +95,13 @@ class Ring:
         self._watch = _Watch(segment, self._on_low)
         return True
 
-    def kept(self) -> list[IdRange]:
-        """Return, once, what a former ring of this process still held."""
-        kept, self._kept = self._kept, []
-        return kept
+    def drained(self) -> list[IdRange]:
+        """Return, once, the ids that abandon() took from an earlier ring of this process."""
+        drained, self._drained = self._drained, []
+        return drained
 
     def check(self) -> None:
-        """Raise SegmentUnusable when somebody else than takers and this process has written into the ring."""
+        """Raise SegmentUnusable when the ring holds what neither takers nor this process write."""
         self.pool.segment.check()
 
     def is_lost(self) -> bool:
@@ -104,16 +109,16 @@ class Ring:
         return self._shared.attachment is not None and not self._shared.is_in_place()
 
     def abandon(self, *, keep_ids: bool) -> None:
-        """Take the ring away from its takers, who look for the next one; kept() has what was in it, or it is a gap."""
+        """Take the ring away from its takers, who look for the next one; its ids are for drained(), or a gap."""
         if keep_ids:
-            # What is damaged cannot be told from others' ids.
+            # Ids of a damaged ring cannot be told from those of other hosts.
             with suppress(SegmentUnusable):
-                self._kept += self.pool.drain()
+                self._drained += self.pool.drain()
         self.pool.segment.close()
         self._end(keep_file=False)
 
     def leave(self) -> None:
-        """Go as if killed: takers go on with what is in the ring, and the next owner takes it over."""
+        """Leave as if killed: takers go on with the ids in the ring, and the next owner takes it over."""
         self._end(keep_file=True)
 
     def report(self) -> RingReport:
@@ -138,7 +143,7 @@ class _Watch:
         self._segment = segment
         self._on_low = on_low
         self._ending = False
-        # Read before anybody may take, so that no wake is missed.
+        # Read before anybody can take from the ring, so that no wake is missed.
         self._seen = segment.wait(0, 0.0)
         self._thread = threading.Thread(target=self._watch, name="low-watch", daemon=True)
         self._thread.start()
@@ -153,6 +158,6 @@ class _Watch:
             now = self._segment.wait(self._seen, _LOOK_S)
             if now != self._seen:
                 self._seen = now
-                # The wake that ends this thread is no taker's: a worker that stands by would never rest.
+                # end() wakes this thread, too. That is no reason to call: a worker that stands by would never sleep.
                 if not self._ending:
                     self._on_low()

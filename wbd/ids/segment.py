@@ -1,4 +1,4 @@
-"""The ring of reserved ids (segment.h): in C where the extension was built, and otherwise its twin, for one process."""
+"""The ring of reserved ids (segment.h): in C where the extension is built, otherwise its twin, for one process only."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The file of the shared segment: owned by one publisher at a time, left in place by one that dies.
+"""The file of the shared segment: owned by one publisher at a time, and left in place by a publisher that dies.
 
 Reads:   the boot's id
-Writes:  the file, and its folder when that is missing
+Writes:  the file, and its folder if that is missing
 Repeats: a file that a dead publisher left is taken over with the ids in it; one that cannot be trusted is set aside
 
-Ownership is a lock on the file, which the kernel drops with the process. Takers need no lock. A file from before the
-last boot may lack what was taken just before the machine stopped, so it is never used again; nor is a copy, nor the
-file of another database, where others have reserved the same numbers.
+Ownership is a lock on the file, which the kernel releases when the process ends. Takers need no lock. A file from
+before the last boot may not show the last takes before the machine stopped, so it is never used again. Nor is a copy,
+nor the file of another database, in which others have reserved the same numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wbd.ids.peer import group_id
 from wbd.ids.segment import LAYOUT_VERSION, SEGMENT_BYTES, Segment
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# Somebody may remove the file between the opening and the lock; more often than this is no accident.
+# Another process may remove the file between open and lock; more often than this is no accident.
 _ATTEMPTS = 10
 
 
@@ -34,7 +34,7 @@ class SegmentFile:
     The segment at *path*, for its publisher.
 
     Args:
-        mode: whoever may write to a socket of this mode may take ids.
+        mode: of the id server's socket; whoever may write to the socket may take ids.
         group: owner group of the file, None to leave it.
         database: names the database that the ids are reserved in.
     """
@@ -50,19 +50,19 @@ class SegmentFile:
 
     @property
     def attachment(self) -> Attachment | None:
-        """What takers need to know; None while this process does not own the file."""
+        """The place for takers to map; None while this process does not own the file."""
         return Attachment(str(self.path), *self._identity, LAYOUT_VERSION) if self._identity else None
 
     def acquire(self) -> Segment | None:
         """
         Return the segment to publish in, new or taken over, or None while another process owns it.
 
-        A process that owns a file which is lost may call it again, and owns that one until it has the next.
+        A process whose file is lost may call this again; it owns the lost file until it has the next.
 
-        ``set_aside`` says afterwards why a file that was there was not used; None if it was, or there was none.
+        ``set_aside`` says afterwards why an existing file was not used; None if it was used, or there was none.
 
         Raises:
-            SegmentUnusable: no segment can be made here: no room, no permission, somebody else's folder.
+            SegmentUnusable: no segment can be made here: no room, no permission, or another user's folder.
             ConfigError: no such group.
         """
         gid = group_id(self._group)
@@ -80,11 +80,11 @@ class SegmentFile:
                     os.close(fd)
                     raise
                 if segment is not None:
-                    # The file that was ours is lost, or we would not have got another lock.
+                    # A former file of ours is lost: the path led to another one.
                     self._let_go()
                     self._fd = fd
-                    found = os.fstat(fd)
-                    self._identity = (found.st_dev, found.st_ino)
+                    status = os.fstat(fd)
+                    self._identity = (status.st_dev, status.st_ino)
                     return segment
                 os.close(fd)
         except OSError as error:
@@ -106,17 +106,17 @@ class SegmentFile:
 
     def _let_go(self) -> None:
         if self._fd is not None:
-            # Closing is not enough: a mapping holds the file open, and with it the lock.
+            # Closing is not enough: a mapping keeps the file open, and with it the lock.
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = self._identity = None
 
     def _take_over_or_make(self, fd: int, gid: int | None) -> Segment | None:
         """Return the segment in the file; None when the file was set aside, and the caller tries again."""
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid():
-            raise SegmentUnusable(f"ids_segment {self.path}: owned by uid {found.st_uid}; move it away")
-        if found.st_size:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid():
+            raise SegmentUnusable(f"ids_segment {self.path}: owned by uid {status.st_uid}; move it away")
+        if status.st_size:
             try:
                 segment = Segment(fd, self._origin, publish=True)
                 self._open_to_takers(fd, gid)
@@ -126,7 +126,7 @@ class SegmentFile:
                 self.path.rename(self.path.with_name(self.path.name + ".set-aside"))
                 return None
         try:
-            # Room for all of it now: a write to a full tmpfs through the mapping would kill the process.
+            # Allocated now, because a write through the mapping to a full tmpfs would kill the process.
             os.posix_fallocate(fd, 0, SEGMENT_BYTES)
             segment = Segment(fd, self._origin, create=True, publish=True)
             self._open_to_takers(fd, gid)
@@ -137,7 +137,7 @@ class SegmentFile:
         return segment
 
     def _open_to_takers(self, fd: int, gid: int | None) -> None:
-        """Let those read and write who may write to the socket, and nobody else, whatever an earlier run said."""
+        """Let exactly those read and write who may write to the socket, whatever mode an earlier run set."""
         os.fchmod(fd, 0o600)
         if gid is not None:
             os.fchown(fd, -1, gid)
@@ -148,20 +148,20 @@ class SegmentFile:
         folder = self.path.parent
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700, parents=True)
-        found = folder.stat(follow_symlinks=False)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
+        status = folder.stat(follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
             raise SegmentUnusable(f"ids_segment: folder {folder} is not ours, or others may write to it")
-        # Whoever may write to the file has to pass through the folder.
-        mode = found.st_mode | (0o050 if self._mode & 0o020 else 0) | (0o005 if self._mode & 0o002 else 0)
-        if found.st_uid == os.geteuid():
-            if gid is not None and found.st_gid != gid:
+        # Whoever may write to the file needs to pass through the folder.
+        mode = status.st_mode | (0o050 if self._mode & 0o020 else 0) | (0o005 if self._mode & 0o002 else 0)
+        if status.st_uid == os.geteuid():
+            if gid is not None and status.st_gid != gid:
                 os.chown(folder, -1, gid)
-            if mode != found.st_mode:
+            if mode != status.st_mode:
                 folder.chmod(stat.S_IMODE(mode))
 
 
 def boot_id() -> str:
-    """Return what tells this boot from all others; where the kernel does not say, what no file was made with."""
+    """Return the id of this boot; where the kernel has none, a text that no file was made with."""
     try:
         return _BOOT_ID.read_text().strip()[:36]
     except OSError:
