@@ -40,17 +40,17 @@ def aims(result: dict[str, Any]) -> list[dict[str, Any]]:
     one_process = rates["next"]["ids_per_s"]["median"]
     times = rates["next"]["times_redis_py"]["median"]
     p999_us = latency["rows"]["next"]["p99.9_us"]["median"]
-    found = [
+    aims = [
         ("at least 5 M formatted ids/s in one process", f"{short(one_process)} ids/s", one_process >= 5e6),
         ("at least 300 x redis-py `incr`", f"{times:,.0f} x", times >= 300),
     ]
     for pipeline in ("1", "32"):
         ratio = pipelines[pipeline]["ratio"]["median"]
-        found.append((f"at least 1.0 x redis-server, pipelines of {pipeline}", f"{ratio:.3f} x", ratio >= 1.0))
-    found.append(("p99.9 of a call under 1 ms during refills", f"{p999_us:.2f} µs", p999_us < 1000))
+        aims.append((f"at least 1.0 x redis-server, pipelines of {pipeline}", f"{ratio:.3f} x", ratio >= 1.0))
+    aims.append(("p99.9 of a call under 1 ms during refills", f"{p999_us:.2f} µs", p999_us < 1000))
     aim = f"no error in {outage['seconds_without_database']:g} s without a database"
-    found.append((aim, f"{outage['errors']} errors", outage["errors"] == 0))
-    return [{"aim": aim, "reached": reached, "met": met} for aim, reached, met in found]
+    aims.append((aim, f"{outage['errors']} errors", outage["errors"] == 0))
+    return [{"aim": aim, "reached": reached, "met": met} for aim, reached, met in aims]
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -80,21 +80,21 @@ def plain(result: dict[str, Any]) -> str:
 
 
 def _rates(result: dict[str, Any]) -> list[list[str]]:
-    found = []
+    rows = []
     for row in result["rates"].values():
         rate, times = row["ids_per_s"], row["times_redis_py"]["median"]
         times_text = f"{times:,.0f}" if times >= 10 else f"{times:.2g}"
-        found.append([row["label"], short(rate["median"]), f"{short(rate['min'])} to {short(rate['max'])}", times_text])
-    return found
+        rows.append([row["label"], short(rate["median"]), f"{short(rate['min'])} to {short(rate['max'])}", times_text])
+    return rows
 
 
 def _pipelines(result: dict[str, Any]) -> list[list[str]]:
-    found = []
+    rows = []
     for pipeline, row in result["redis_benchmark"]["pipelines"].items():
         ratio = row["ratio"]
         rates = [short(row[name]["median"]) for name in ("wbd_per_s", "redis_per_s")]
-        found.append([pipeline, *rates, f"{ratio['median']:.2f}", f"{ratio['min']:.2f} to {ratio['max']:.2f}"])
-    return found
+        rows.append([pipeline, *rates, f"{ratio['median']:.2f}", f"{ratio['min']:.2f} to {ratio['max']:.2f}"])
+    return rows
 
 
 def sentences(result: dict[str, Any]) -> list[str]:

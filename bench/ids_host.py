@@ -62,11 +62,11 @@ QUICK = Lengths(rate_s=0.1, sample_ids=10_000, requests=20_000, paced_ids=1_000_
 def wait_until(condition: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:
     """Return the first answer that is true. Raises TimeoutError."""
     end_mono_s = time.monotonic() + within_s
-    while not (found := condition()):
+    while not (answer := condition()):
         if time.monotonic() > end_mono_s:
             raise TimeoutError(f"not within {within_s:.0f} s: {what}")
         time.sleep(0.01)
-    return found
+    return answer
 
 
 class IdHost:
@@ -114,9 +114,9 @@ class IdHost:
     def server(self) -> IdServerReport:
         """Return the id server's part of the report."""
         # On a busy machine one question may go unanswered.
-        found = wait_until(lambda: IdServerReport.of(self.report()), "the id worker reports")
-        assert found is not None
-        return found
+        own = wait_until(lambda: IdServerReport.of(self.report()), "the id worker reports")
+        assert own is not None
+        return own
 
     def supply(self) -> SupplyReport:
         """Return the supply of items."""
@@ -200,10 +200,10 @@ def redis_program() -> str:
 
     Raises ConfigError.
     """
-    found = shutil.which("redis-server") or shutil.which("redis-check-rdb")
-    if found is None or shutil.which("redis-benchmark") is None:
-        raise ConfigError("redis-server or redis-benchmark not found; install them with: apt-get install redis-tools")
-    return found
+    program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+    if program is None or shutil.which("redis-benchmark") is None:
+        raise ConfigError("redis-server or redis-benchmark not program; install them with: apt-get install redis-tools")
+    return program
 
 
 class TakerProcess:

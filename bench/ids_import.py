@@ -66,9 +66,9 @@ def measure(runs: int, root: Path = ROOT) -> dict[str, Any]:
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in ROWS}
     for turn in range(runs + 1):
         for name, statement in ROWS.items() if turn % 2 == 0 else reversed(ROWS.items()):
-            found = one_run(statement, root)
+            cost = one_run(statement, root)
             if turn:
-                took[name].append(found)
+                took[name].append(cost)
     return {
         "question": "milliseconds and megabytes of the import of a client of ids",
         "command": f"python -m bench.ids_import --runs {runs}",
@@ -101,8 +101,8 @@ def sentence(result: dict[str, Any]) -> str:
 
 
 def recorded() -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads((RESULTS / "ids_import.json").read_bytes())
-    return found
+    result: dict[str, Any] = orjson.loads((RESULTS / "ids_import.json").read_bytes())
+    return result
 
 
 def main() -> int:

@@ -41,12 +41,12 @@ class Durations:
         """Return the durations at some ranks."""
         ranks_below = list(accumulate(self.counts))
         stalls = sorted(self.stalls)
-        found = []
+        durations = []
         for percent in percents:
             rank = math.ceil((ranks_below[-1] + len(stalls)) * percent / 100)
             short = rank <= ranks_below[-1]
-            found.append((bisect_left(ranks_below, rank) if short else stalls[rank - ranks_below[-1] - 1]) / 1000)
-        return found
+            durations.append((bisect_left(ranks_below, rank) if short else stalls[rank - ranks_below[-1] - 1]) / 1000)
+        return durations
 
 
 def paced(call: Callable[[str], str], argument: str, count: int) -> tuple[Durations, int, float]:
@@ -58,8 +58,8 @@ def paced(call: Callable[[str], str], argument: str, count: int) -> tuple[Durati
     Returns:
         The durations, how many ids were not above the one before, and the seconds of all.
     """
-    found = Durations()
-    counts, stalls, clock = found.counts, found.stalls, time.perf_counter_ns
+    durations = Durations()
+    counts, stalls, clock = durations.counts, durations.stalls, time.perf_counter_ns
     last, digits, repeated = "", 0, 0
     gc.collect()
     started_ns = due_ns = clock()
@@ -78,7 +78,7 @@ def paced(call: Callable[[str], str], argument: str, count: int) -> tuple[Durati
             digits = len(text)
         last = text
         due_ns += _INTERVAL_NS
-    return found, repeated, (clock() - started_ns) / 1e9
+    return durations, repeated, (clock() - started_ns) / 1e9
 
 
 def measure(host: IdHost, runs: int, lengths: Lengths) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def measure(host: IdHost, runs: int, lengths: Lengths) -> dict[str, Any]:
     with IdClient(host.socket) as client:
         host.grow(client)
         calls = {"next": (client.next, "item"), "control": ("QQ10000000".removeprefix, "Q")}
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in calls}
+        runs_of: dict[str, list[dict[str, Any]]] = {name: [] for name in calls}
         refills = 0
         for turn in range(runs):
             for name, (call, argument) in list(calls.items())[:: 1 if turn % 2 == 0 else -1]:
@@ -102,7 +102,7 @@ def measure(host: IdHost, runs: int, lengths: Lengths) -> dict[str, Any]:
                     assert not repeated, f"{repeated} ids were not above the one before"
                     host.check_taken(taken_before, count)
                     refills += host.supply().refills - refills_before
-                found[name].append(
+                runs_of[name].append(
                     {
                         **dict(zip(_COLUMNS, durations.percentiles_us((50, 99, 99.9, 100)), strict=True)),
                         "calls_over_1_ms": len(durations.stalls),
@@ -111,9 +111,9 @@ def measure(host: IdHost, runs: int, lengths: Lengths) -> dict[str, Any]:
                 )
         assert client.attached, client.attach_problem
     columns: dict[str, dict[str, Any]] = {
-        name: {column: spread([row[column] for row in rows]) for column in rows[0]} for name, rows in found.items()
+        name: {column: spread([row[column] for row in rows]) for column in rows[0]} for name, rows in runs_of.items()
     }
-    for name, rows in found.items():
+    for name, rows in runs_of.items():
         columns[name]["calls_over_1_ms_in_all"] = sum(row["calls_over_1_ms"] for row in rows)
     return {
         "calls_a_run": count,
@@ -163,7 +163,7 @@ class _Taken:
 
 def _take_for(client: IdClient, last: int, seconds: float) -> tuple[int, _Taken]:
     """Take ids at an even rate, each above *last*; return the last one and what happened."""
-    found = _Taken()
+    taken = _Taken()
     begun = time.perf_counter()
     for due in range(1, round(seconds * OUTAGE_PER_S) + 1):
         while time.perf_counter() < begun + due / OUTAGE_PER_S:
@@ -172,9 +172,9 @@ def _take_for(client: IdClient, last: int, seconds: float) -> tuple[int, _Taken]
         try:
             number = int(client.next("item").removeprefix("Q"))
         except IdsUnavailable:
-            found.errors += 1
+            taken.errors += 1
         else:
             assert number > last, f"{number} came after {last}"
-            last, found.ids = number, found.ids + 1
-        found.longest_ms = max(found.longest_ms, (time.perf_counter() - called) * 1000)
-    return last, found
+            last, taken.ids = number, taken.ids + 1
+        taken.longest_ms = max(taken.longest_ms, (time.perf_counter() - called) * 1000)
+    return last, taken

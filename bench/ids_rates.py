@@ -127,22 +127,22 @@ def processes(takers: list[TakerProcess], host: IdHost, folder: Path) -> list[Wa
                 paths = [Path(scratch) / str(place) for place in range(number)]
                 for taker, path in zip(mine, paths, strict=True):
                     taker.order("take", wanted, path)
-                found: list[int] = []
+                numbers: list[int] = []
                 for taker, path in zip(mine, paths, strict=True):
                     taker.answer()
                     of_one = array("Q", path.read_bytes())
                     check_increasing(of_one)
-                    found += of_one
+                    numbers += of_one
             # Each one's ids increase; those of all are in order of nothing.
-            return sorted(found)
+            return sorted(numbers)
 
         def run(seconds: float) -> tuple[int, float]:
             start_mono_ns = time.monotonic_ns() + _START_NS
             for taker in mine:
                 taker.order("run", start_mono_ns, seconds)
-            found = [taker.answer() for taker in mine]
+            answers = [taker.answer() for taker in mine]
             # They ran side by side, and each stopped at its first look at the clock after the time was over.
-            return sum(done for done, _ in found), sum(took_s for _, took_s in found) / number
+            return sum(done for done, _ in answers), sum(took_s for _, took_s in answers) / number
 
         return Way(f"processes_{number}", f'wbd, shared memory: `next("item")`, {number} processes', sample, run)
 
@@ -241,11 +241,11 @@ def update_an_id(host: IdHost) -> Iterator[list[Way]]:
     cursor.execute("INSERT INTO wb_id_counters VALUES (0, 'wikibase-item')")
 
     def sample(wanted: int) -> list[int]:
-        found = []
+        numbers = []
         for _ in range(wanted):
             cursor.execute(_UPDATE)
-            found.append(int(cursor.lastrowid))
-        return found
+            numbers.append(int(cursor.lastrowid))
+        return numbers
 
     def given() -> int:
         cursor.execute("SELECT id_value FROM wb_id_counters WHERE id_type = 'wikibase-item'")

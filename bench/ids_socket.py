@@ -49,7 +49,7 @@ def measure(host: IdHost, server: RedisServer, rounds: int, lengths: Lengths) ->
         assert requests <= given <= requests + CLIENTS * pipeline, f"counter {given:,} after {requests:,} requests"
         return rate
 
-    found = {}
+    pipelines = {}
     for pipeline in PIPELINES:
         requests = lengths.requests * (1 if pipeline == 1 else 5)
         ours: list[float] = []
@@ -57,7 +57,7 @@ def measure(host: IdHost, server: RedisServer, rounds: int, lengths: Lengths) ->
         for turn in range(rounds):
             for rates, run in [(ours, wbd_run), (theirs, redis_run)][:: 1 if turn % 2 == 0 else -1]:
                 rates.append(run(requests, pipeline))
-        found[str(pipeline)] = {
+        pipelines[str(pipeline)] = {
             "requests": requests,
             "wbd_per_s": spread(ours),
             "redis_per_s": spread(theirs),
@@ -65,4 +65,4 @@ def measure(host: IdHost, server: RedisServer, rounds: int, lengths: Lengths) ->
         }
     redis.close()
     command = f"redis-benchmark -s SOCKET -n REQUESTS -c {CLIENTS} -P PIPELINE -q INCR item"
-    return {"command": command, "error_replies": 0, "pipelines": found}
+    return {"command": command, "error_replies": 0, "pipelines": pipelines}

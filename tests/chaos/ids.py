@@ -114,7 +114,7 @@ class Report:
         )
 
     def as_text(self) -> str:
-        found = self.as_json()
+        fields = self.as_json()
         lines = [
             self.summary(),
             "",
@@ -122,7 +122,7 @@ class Report:
             "",
             f"  {'':<14}" + "".join(f"{word:>{width}}" for word, width in _COLUMNS.items()),
         ]
-        for name, one in found["types"].items():
+        for name, one in fields["types"].items():
             numbers = zip(one.values(), _COLUMNS.values(), strict=True)
             lines.append(f"  {name:<14}" + "".join(f"{number:>{width},}" for number, width in numbers))
         lines += [

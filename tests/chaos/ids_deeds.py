@@ -245,6 +245,6 @@ def _lose_ring(host: Host, *, replace_it: bool, choice: float) -> None:
         host.segment.unlink()
         return
     other = host.segment.with_suffix(".other")
-    whole = host.segment.read_bytes()
-    other.write_bytes((whole, whole[::-1], b"")[int(choice * 1000) % 3])
+    content = host.segment.read_bytes()
+    other.write_bytes((content, content[::-1], b"")[int(choice * 1000) % 3])
     other.rename(host.segment)

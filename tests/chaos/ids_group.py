@@ -147,8 +147,8 @@ class Host:
     def ring(self) -> IdPool | None:
         """Map the ring at the host's path; None when there is none."""
         try:
-            found = self.segment.stat()
-            where = Attachment(str(self.segment), found.st_dev, found.st_ino, LAYOUT_VERSION)
+            status = self.segment.stat()
+            where = Attachment(str(self.segment), status.st_dev, status.st_ino, LAYOUT_VERSION)
             return IdPool(open_segment(where, os.geteuid()))
         except (OSError, SegmentUnusable):
             return None
@@ -311,8 +311,10 @@ class Group:
 
 def _environment() -> dict[str, str]:
     """Return this process' environment without settings of wbd."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("WBD_", "VITESS_", "ID"))}
-    return {**kept, "PYTHONPATH": str(_ROOT)}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(("WBD_", "VITESS_", "ID"))
+    }
+    return {**inherited, "PYTHONPATH": str(_ROOT)}
 
 
 def _start(command: list[str], environment: dict[str, str], log: Path, *, own_group: bool = False) -> Process:

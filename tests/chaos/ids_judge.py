@@ -125,12 +125,12 @@ def read_written(path: Path) -> Written:
     """Read a taker's file; a last line that a kill cut off does not count."""
     name = path.name.removeprefix("taken-")
     ids: dict[EntityType, list[int]] = {one: [] for one in EntityType}
-    whole, end, _ = path.read_text().rpartition("\n")
-    for word in whole.split():
+    complete, end, _ = path.read_text().rpartition("\n")
+    for word in complete.split():
         if word not in _MARKS:
-            found = parse_id(word)
-            ids[found.type].append(found.number)
-    calls, ring_calls, unavailable = (whole + end).count("\n"), whole.count("@"), whole.count("!")
+            entity = parse_id(word)
+            ids[entity.type].append(entity.number)
+    calls, ring_calls, unavailable = (complete + end).count("\n"), complete.count("@"), complete.count("!")
     # A-3-17 is the 17th process in place A-3; A-3-17-c2 its second child.
     place = name if "-c" in name else name.rpartition("-")[0]
     return Written(name, place, ids, calls, ring_calls, unavailable)
@@ -138,16 +138,16 @@ def read_written(path: Path) -> Written:
 
 def reserved_ranges(moves: Iterable[Move]) -> dict[EntityType, list[tuple[int, int]]]:
     """Return the ranges that are reserved after all moves, of each type in increasing order."""
-    found: dict[EntityType, list[tuple[int, int]]] = {one: [] for one in EntityType}
+    ranges_of: dict[EntityType, list[tuple[int, int]]] = {one: [] for one in EntityType}
     for move in moves:
-        ranges = found[move.entity_type]
+        ranges = ranges_of[move.entity_type]
         if move.new_next > move.old_next:
             ranges.append((move.first, move.last))
         while ranges and ranges[-1][1] >= move.new_next:
             first, _ = ranges.pop()
             if first < move.new_next:
                 ranges.append((first, move.new_next - 1))
-    return found
+    return ranges_of
 
 
 def judge(
@@ -215,23 +215,23 @@ def _loss(ranges: list[tuple[int, int]], seen: bytearray, entity_type: EntityTyp
     missing = bytearray(len(seen))
     for first, last in ranges:
         missing[first : last + 1] = seen[first : last + 1].translate(_OPPOSITE)
-    found = TypeLoss(reserved=sum(last - first + 1 for first, last in ranges), lost=missing.count(1))
+    loss = TypeLoss(reserved=sum(last - first + 1 for first, last in ranges), lost=missing.count(1))
 
     def explain(first: int, last: int) -> int:
         count = missing.count(1, first, last + 1)
         missing[first : last + 1] = bytes(len(missing[first : last + 1]))
         return count
 
-    found.in_lost_rings = sum(explain(r.first, r.last) for r in allowance.lost_rings if r.entity_type is entity_type)
-    found.in_left_rings = sum(explain(r.first, r.last) for r in allowance.left_rings if r.entity_type is entity_type)
+    loss.in_lost_rings = sum(explain(r.first, r.last) for r in allowance.lost_rings if r.entity_type is entity_type)
+    loss.in_left_rings = sum(explain(r.first, r.last) for r in allowance.left_rings if r.entity_type is entity_type)
     for first, last in ranges:
         if missing.count(1, first, last + 1) == last - first + 1:
-            found.unpublished.append(explain(first, last))
+            loss.unpublished.append(explain(first, last))
         at_end = last - missing.rfind(0, first, last + 1)
         if at_end < BLOCK:
             # A block that did not fit drops fewer than its size. More is another kind of loss.
-            found.skipped += explain(last - at_end + 1, last)
-    return found
+            loss.skipped += explain(last - at_end + 1, last)
+    return loss
 
 
 def _bound(types: dict[EntityType, TypeLoss], allowance: Allowance, unavailable: int) -> tuple[int, int]:
@@ -259,7 +259,7 @@ def _disorder(written: Sequence[Written], lost_rings: Sequence[IdRange]) -> list
     what it gets over the socket; those ids do not count.
     """
     last: dict[tuple[str, EntityType], int] = {}
-    found: list[str] = []
+    problems: list[str] = []
     for one in written:
         for entity_type, numbers in one.ids.items():
             before = last.get((one.place, entity_type), 0)
@@ -267,6 +267,6 @@ def _disorder(written: Sequence[Written], lost_rings: Sequence[IdRange]) -> list
                 if number > before:
                     before = number
                 elif not any(r.entity_type is entity_type and r.first <= number <= r.last for r in lost_rings):
-                    found.append(f"{one.name} {entity_type} {number} after {before}")
+                    problems.append(f"{one.name} {entity_type} {number} after {before}")
             last[one.place, entity_type] = before
-    return found
+    return problems

@@ -27,7 +27,7 @@ FAULTY = (*SLOW, "-DSEGMENT_FAULT_NO_GENERATION")
 
 def compiler() -> str | None:
     """Return the C compiler of this machine."""
-    return next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    return next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
 
 
 def build(folder: Path, name: str, flags: tuple[str, ...]) -> Path:

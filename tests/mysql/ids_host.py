@@ -47,10 +47,10 @@ while going:
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + DEADLINE_S
-    while not (found := condition()):
+    while not (answer := condition()):
         assert time.monotonic() < end, f"not within {DEADLINE_S:.0f} s: {what}"
         time.sleep(0.02)
-    return found
+    return answer
 
 
 class Host:

@@ -30,9 +30,9 @@ ITEM, LEXEME, PROPERTY = EntityType.ITEM, EntityType.LEXEME, EntityType.PROPERTY
 
 @pytest.fixture
 def table(db: Database) -> RangeTable:
-    found = RangeTable(db)
-    found.ensure_rows()
-    return found
+    table = RangeTable(db)
+    table.ensure_rows()
+    return table
 
 
 @pytest.fixture
@@ -319,7 +319,7 @@ def test_hosts_that_reserve_return_and_import_at_once_never_share_an_id(
     db: Database, table: RangeTable, connect: Connect
 ) -> None:
     """Each host keeps some ids and returns the rest; no id is kept twice, none is reserved after its import."""
-    kept: list[IdRange] = []
+    retained: list[IdRange] = []
     imported = 0
     lock = threading.Lock()
 
@@ -338,9 +338,9 @@ def test_hosts_that_reserve_return_and_import_at_once_never_share_an_id(
             given = cut <= taken.last and mine.give_back(IdRange(ITEM, cut, taken.last))
             with lock:
                 if not given:
-                    kept.append(taken)
+                    retained.append(taken)
                 elif cut > taken.first:
-                    kept.append(IdRange(ITEM, taken.first, cut - 1))
+                    retained.append(IdRange(ITEM, taken.first, cut - 1))
 
     def importer(seed: int) -> None:
         nonlocal imported
@@ -357,7 +357,7 @@ def test_hosts_that_reserve_return_and_import_at_once_never_share_an_id(
         jobs = [threads.submit(job, seed) for seed, job in enumerate([host, host, host, host, importer, importer])]
         for one in jobs:
             one.result()
-    assert_disjoint(kept)
+    assert_disjoint(retained)
     next_id, reserved_to, imported_to = numbers(db)
-    assert reserved_to == next_id - 1 and reserved_to >= max(one.last for one in kept)
+    assert reserved_to == next_id - 1 and reserved_to >= max(one.last for one in retained)
     assert imported_to == imported

@@ -45,9 +45,9 @@ def assert_disjoint(ranges: list[IdRange]) -> None:
 
 @pytest.fixture
 def table(db: Database) -> RangeTable:
-    found = RangeTable(db)
-    found.ensure_rows()
-    return found
+    table = RangeTable(db)
+    table.ensure_rows()
+    return table
 
 
 def test_the_first_rows_are_those_of_the_documents_and_are_made_once(db: Database) -> None:
@@ -141,14 +141,14 @@ def test_a_table_set_back_below_what_is_kept_is_refused_after_a_tail_was_returne
     second = table.reserve(ITEM, 100)
     assert table.give_back(IdRange(ITEM, second.last - 9, second.last))
     for returned in (IdRange(ITEM, second.first, second.last - 10), None):
-        kept = second.last - 10 if returned else first.last
+        highest = second.last - 10 if returned else first.last
         set_next_id(db, first.first)
         db.execute("UPDATE id_ranges SET current_range_start = 1 WHERE entity_type = 'item'")
         db.execute("UPDATE id_high_water SET reserved_to = %s WHERE entity_type = 'item'", (first.first - 1,))
-        with pytest.raises(RangeRefused, match=f"below {kept + 1}"):
+        with pytest.raises(RangeRefused, match=f"below {highest + 1}"):
             table.reserve(ITEM, 10)
-        set_next_id(db, kept + 1)
-        db.execute("UPDATE id_high_water SET reserved_to = %s WHERE entity_type = 'item'", (kept,))
+        set_next_id(db, highest + 1)
+        db.execute("UPDATE id_high_water SET reserved_to = %s WHERE entity_type = 'item'", (highest,))
         if returned:
             assert table.give_back(returned)
 
@@ -196,11 +196,11 @@ def test_one_type_that_is_refused_does_not_keep_the_others_from_their_ids(db: Da
 
 
 def reserve_many(table: RangeTable, count: int, size: int) -> list[IdRange]:
-    found: list[IdRange] = []
-    while len(found) < count:
+    ranges: list[IdRange] = []
+    while len(ranges) < count:
         with suppress(RangeContention):
-            found.append(table.reserve(ITEM, size))
-    return found
+            ranges.append(table.reserve(ITEM, size))
+    return ranges
 
 
 def test_eight_threads_that_race_for_ranges_share_none_and_leave_no_gap(db: Database, table: RangeTable) -> None:

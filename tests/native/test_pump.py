@@ -75,11 +75,11 @@ def make() -> Iterator[Callable[..., Bench]]:
 
 
 def read_all(client: socket.socket) -> bytes:
-    found = b""
+    replies = b""
     with suppress(BlockingIOError):
         while data := client.recv(65536):
-            found += data
-    return found
+            replies += data
+    return replies
 
 
 def test_every_spelling_is_answered_with_the_next_id_of_its_type(make: Callable[..., Bench]) -> None:
@@ -119,7 +119,7 @@ def test_a_pipeline_is_answered_in_order_and_the_socket_stays(make: Callable[...
 
 
 @pytest.mark.parametrize(
-    "rest",
+    "unrun",
     [
         *(PING, PING + INCR, INCR[:1], INCR[:-1], b"\r\n", b"*2\r\n$4\r\nINCR\r\n$4\r\nitems\r\n", b"\x00" * 70),
         *(hiredis.pack_command(("INCRBY", "item", n)) for n in ("0", "2", "-1", "x", "11")),
@@ -127,12 +127,12 @@ def test_a_pipeline_is_answered_in_order_and_the_socket_stays(make: Callable[...
     ],
 )
 def test_what_it_does_not_know_goes_back_from_there_on_and_takes_nothing(
-    make: Callable[..., Bench], rest: bytes
+    make: Callable[..., Bench], unrun: bytes
 ) -> None:
     bench = make()
     client, server = bench.connect()
-    client.send(INCR * 2 + rest + INCR)
-    assert bench.pump.run() == (2, [(server.fileno(), rest + INCR, b"")])
+    client.send(INCR * 2 + unrun + INCR)
+    assert bench.pump.run() == (2, [(server.fileno(), unrun + INCR, b"")])
     assert read_all(client) == b":1\r\n:2\r\n" and bench.left() == 998
     client.send(INCR)
     assert bench.pump.run() == (0, []), "it is not watched any more"
@@ -184,7 +184,7 @@ def test_a_client_that_went_away_goes_back(make: Callable[..., Bench]) -> None:
     none, later = bench.pump.run()
     returned += later
     assert (answered, none) == (2, 0)
-    assert {(fd, rest) for fd, rest, _ in returned} == {(one[1].fileno(), b"") for one in (done, half, rude)}
+    assert {(fd, unrun) for fd, unrun, _ in returned} == {(one[1].fileno(), b"") for one in (done, half, rude)}
     assert read_all(half[0]) == b":1\r\n" or read_all(half[0]) == b":2\r\n"
 
 
@@ -197,8 +197,8 @@ def test_an_id_that_was_taken_is_in_the_socket_or_comes_back(make: Callable[...,
         client.send(NEXT * 500)
         done, returned = bench.pump.run()
         answered += done
-    [(fd, rest, unsent)] = returned
-    assert fd == server.fileno() and not rest and unsent, "the client does not read"
+    [(fd, unrun, unsent)] = returned
+    assert fd == server.fileno() and not unrun and unsent, "the client does not read"
     replies = read_all(client) + unsent
     assert replies == b"".join(b"$17\r\nQ%d\r\n" % n for n in range(10**15, 10**15 + answered))
     assert bench.left() == 10_000_000 - answered
@@ -228,14 +228,14 @@ def test_many_that_come_back_do_so_over_several_calls(make: Callable[..., Bench]
     ends = [bench.connect() for _ in range(3 * ROUND_SOCKETS + 4)]
     for client, _ in ends:
         client.send(INCR + PING)
-    answered, found = 0, []
+    answered, returned_in_all = 0, []
     for expected in (ROUND_SOCKETS, ROUND_SOCKETS, ROUND_SOCKETS, 4, 0):
         done, returned = bench.pump.run()
         assert done == len(returned) == expected
         answered += done
-        found += returned
+        returned_in_all += returned
     assert answered == len(ends)
-    assert sorted(found) == sorted((server.fileno(), PING, b"") for _, server in ends)
+    assert sorted(returned_in_all) == sorted((server.fileno(), PING, b"") for _, server in ends)
     assert sorted(int(read_all(client)[1:]) for client, _ in ends) == list(range(1, len(ends) + 1))
 
 
@@ -370,10 +370,10 @@ def test_each_chunk_is_answered_up_to_the_first_bytes_that_it_does_not_know(
             chunk, expected, answered = data[start:end], b"", 0
             if not chunk:
                 continue
-            while found := next((hot for hot in hot_commands() if chunk.startswith(hot[0])), None):
-                text = found[2] + b"%d" % next(next_ids[found[1]])
-                expected += b"$%d\r\n%b\r\n" % (len(text), text) if found[2] else b":%b\r\n" % text
-                chunk, answered = chunk[len(found[0]) :], answered + 1
+            while request := next((hot for hot in hot_commands() if chunk.startswith(hot[0])), None):
+                text = request[2] + b"%d" % next(next_ids[request[1]])
+                expected += b"$%d\r\n%b\r\n" % (len(text), text) if request[2] else b":%b\r\n" % text
+                chunk, answered = chunk[len(request[0]) :], answered + 1
             client.send(data[start:end])
             assert bench.pump.run() == (answered, [(server.fileno(), chunk, b"")] if chunk else [])
             assert read_all(client) == expected

@@ -45,9 +45,9 @@ class Model(RuleBasedStateMachine):
 
     def leave(self, count: int) -> list[int]:
         """Take *count* ids away from the front."""
-        gone, rest = self.ids[:count], set(self.ids[count:])
-        self.waiting = [left for one in self.waiting if (left := [number for number in one if number in rest])]
-        if self.armed and len(rest) < self.low_left:
+        gone, left_over = self.ids[:count], set(self.ids[count:])
+        self.waiting = [left for one in self.waiting if (left := [number for number in one if number in left_over])]
+        if self.armed and len(left_over) < self.low_left:
             self.armed = False
             self.wakes += 1
         return gone
@@ -135,10 +135,10 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def looks_like_the_model(self) -> None:
-        look = self.ring.look(LANE)
-        assert flat(look["pieces"]) == self.ids and look["left"] == len(self.ids)
+        lane = self.ring.look(LANE)
+        assert flat(lane["pieces"]) == self.ids and lane["left"] == len(self.ids)
         counts = self.added, self.skipped, self.returned, self.high, self.low_left, 0
-        assert tuple(look[name] for name in ("added", "skipped", "returned", "high", "low_left", "contended")) == counts
+        assert tuple(lane[name] for name in ("added", "skipped", "returned", "high", "low_left", "contended")) == counts
         assert self.ring.wait(self.wakes, 0.0) == self.wakes and self.ring.closed == self.closed
         self.ring.check()
 

@@ -192,8 +192,8 @@ def test_nobody_gets_an_id_twice_when_takers_and_publishers_are_killed(tmp_path:
     duplicates = [number for number, following in pairwise(taken) if number == following]
     assert duplicates == []
     with path.open("r+b") as file:
-        look = native().Segment(file.fileno(), BOOT, publish=True).look(0)
-    left = [number for first, last in look["pieces"] for number in range(first, last + 1)]
+        lane = native().Segment(file.fileno(), BOOT, publish=True).look(0)
+    left = [number for first, last in lane["pieces"] for number in range(first, last + 1)]
     assert not taken or not left or taken[-1] < left[0]
     wanted: set[int] = set()
     for log in tmp_path.glob("publisher*"):
@@ -202,7 +202,7 @@ def test_nobody_gets_an_id_twice_when_takers_and_publishers_are_killed(tmp_path:
             wanted.update(range(first, last + 1))
     lost = wanted - set(taken) - set(left)
     assert wanted >= set(taken) and wanted >= set(left)
-    assert sum(number > look["high"] for number in lost) <= RANGE_MAX
+    assert sum(number > lane["high"] for number in lost) <= RANGE_MAX
     takers = sum(killed.values()) + TAKERS
     assert publishers > 5 and takers > 20
     assert len(lost) <= takers * TAKE_MAX + publishers * RANGE_MAX

@@ -234,16 +234,16 @@ def replies(way: str, data: bytes, cuts: list[int]) -> bytes:
         assert server.start()
         try:
             for places in ([], cuts):
-                client, found = connect_to(server), b""
+                client, answer = connect_to(server), b""
                 for start, end in pairwise([0, *sorted({at for at in places if 0 < at < len(data)}), len(data)]):
                     send_and_wait(client, data[start:end])
                 client.socket.shutdown(socket.SHUT_WR)
                 while more := client.socket.recv(65536):
-                    found += more
+                    answer += more
                 client.socket.close()
         finally:
             server.stop()
-    return found
+    return answer
 
 
 @settings(max_examples=60, deadline=None)

@@ -22,14 +22,14 @@ def verdict(*takers: Written, allowance: Allowance | None = None) -> Verdict:
 
 
 def test_a_run_without_loss_or_repeat_has_no_problems() -> None:
-    found = verdict(written("A-0-1", *range(1, 200, 2)), written("A-1-1", *range(2, 201, 2)))
-    assert found.problems == [] and (found.taken, found.duplicates, found.lost, found.bound) == (200, 0, 0, 0)
+    judged = verdict(written("A-0-1", *range(1, 200, 2)), written("A-1-1", *range(2, 201, 2)))
+    assert judged.problems == [] and (judged.taken, judged.duplicates, judged.lost, judged.bound) == (200, 0, 0, 0)
 
 
 def test_a_planted_duplicate_is_caught_and_said_by_whom() -> None:
-    found = verdict(written("A-0-1", *range(1, 101)), written("B-1-1", *range(100, 201)))
-    assert found.duplicates == 1
-    assert found.problems == ["item: 1 duplicates, such as 100 (A-0-1, B-1-1)"]
+    judged = verdict(written("A-0-1", *range(1, 101)), written("B-1-1", *range(100, 201)))
+    assert judged.duplicates == 1
+    assert judged.problems == ["item: 1 duplicates, such as 100 (A-0-1, B-1-1)"]
 
 
 def test_a_planted_loss_is_caught_unless_something_allows_for_it() -> None:
@@ -49,9 +49,9 @@ def test_a_range_that_nobody_saw_is_allowed_for_each_killed_worker_once() -> Non
     taker = written("A-0-1", *range(1, 101))
     assert verdict(taker).problems == ["100 ids lost beyond the bound of 0"]
     assert verdict(taker, allowance=Allowance(ranges=1)).problems == []
-    found = verdict(allowance=Allowance(ranges=1))
-    assert found.types[ITEM].unpublished == [100, 100]
-    assert found.problems == ["100 ids lost beyond the bound of 100"]
+    judged = verdict(allowance=Allowance(ranges=1))
+    assert judged.types[ITEM].unpublished == [100, 100]
+    assert judged.problems == ["100 ids lost beyond the bound of 100"]
 
 
 def test_the_end_of_a_range_that_is_too_short_for_a_block_is_no_loss_but_a_longer_one_is() -> None:
@@ -66,8 +66,8 @@ def test_an_id_that_was_not_reserved_is_caught() -> None:
 
 def test_ids_of_one_place_increase_over_its_processes_but_for_what_is_left_in_a_lost_ring() -> None:
     first, second = written("A-0-0001", *range(51, 201)), written("A-0-0002", *range(1, 51))
-    found = verdict(first, second)
-    assert found.disorder == 50 and "A-0-0002 item 1 after 200" in found.problems[0]
+    judged = verdict(first, second)
+    assert judged.disorder == 50 and "A-0-0002 item 1 after 200" in judged.problems[0]
     assert verdict(first, second, allowance=Allowance(lost_rings=[IdRange(ITEM, 1, 50)])).problems == []
     assert verdict(second, first).problems == []
 
@@ -87,10 +87,10 @@ def test_what_was_given_back_is_not_reserved_any_more() -> None:
 def test_a_line_that_a_kill_cut_off_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "taken-A-3-0017"
     path.write_text("@ Q1 Q2\n!\nL7\n@ Q3 Q123")
-    found = read_written(path)
-    assert (found.name, found.place) == ("A-3-0017", "A-3")
-    assert found.ids[ITEM] == [1, 2] and found.ids[EntityType.LEXEME] == [7]
-    assert (found.calls, found.ring_calls, found.unavailable) == (3, 1, 1)
+    file = read_written(path)
+    assert (file.name, file.place) == ("A-3-0017", "A-3")
+    assert file.ids[ITEM] == [1, 2] and file.ids[EntityType.LEXEME] == [7]
+    assert (file.calls, file.ring_calls, file.unavailable) == (3, 1, 1)
     child = tmp_path / "taken-A-3-0017-c2"
     child.write_text("")
     assert read_written(child).place == "A-3-0017-c2"

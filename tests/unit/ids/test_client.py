@@ -60,9 +60,9 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Restartable]]:
 
 @pytest.fixture
 def server(make: Callable[..., Restartable]) -> Restartable:
-    found = make()
-    found.start()
-    return found
+    made = make()
+    made.start()
+    return made
 
 
 def test_ids_come_formatted_as_numbers_in_blocks_and_as_ranges(server: Restartable) -> None:
@@ -135,9 +135,9 @@ def test_a_server_that_comes_back_within_the_deadline_is_not_noticed(server: Res
     server.stop()
     starter = threading.Timer(0.2, server.start)
     starter.start()
-    found = client.next("item")
+    first = client.next("item")
     starter.join()
-    assert found == "Q1000001"
+    assert first == "Q1000001"
 
 
 def test_without_a_server_the_error_comes_in_time_and_says_what_to_check(tmp_path: Path) -> None:

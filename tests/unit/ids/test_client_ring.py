@@ -66,9 +66,9 @@ class RingServer:
 
 @pytest.fixture
 def ring(tmp_path: Path) -> Iterator[RingServer]:
-    found = RingServer(tmp_path)
-    yield found
-    found.stop()
+    ring = RingServer(tmp_path)
+    yield ring
+    ring.stop()
 
 
 def test_ids_of_the_ring_come_formatted_as_numbers_in_blocks_and_as_ranges(ring: RingServer) -> None:

@@ -70,11 +70,11 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IdServer]
         pool = IdPool(file.acquire() if request.param == "ring" else None)
         for entity_type in EntityType:
             pool[entity_type].add(IdRange(entity_type, 1, 100), 1)
-        found = IdServer(pool, SocketFile(tmp_path / "ids.sock"))
-        found.attachment = file.attachment or "no ring"
-        assert found.start()
-        yield found
-        found.stop()
+        server = IdServer(pool, SocketFile(tmp_path / "ids.sock"))
+        server.attachment = file.attachment or "no ring"
+        assert server.start()
+        yield server
+        server.stop()
         file.release()
 
 

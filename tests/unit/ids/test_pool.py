@@ -92,7 +92,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "lane"):
-            assert [number for rest in self.lane.drain() for number in rest.numbers()] == self.held
+            assert [number for ids in self.lane.drain() for number in ids.numbers()] == self.held
 
     @invariant()
     def nothing_is_given_twice_and_everything_is_accounted_for(self) -> None:
@@ -199,12 +199,12 @@ def test_a_reservation_starts_at_the_first_free_id_and_holds_no_reserved_one(
     next_id: int, size: int, floor: int, holes: list[IdRange]
 ) -> None:
     row = RangeRow(ITEM, 1, 1000, next_id, 1000)
-    found = next_range(row, size, floor, holes)
+    taken = next_range(row, size, floor, holes)
     reserved = {number for hole in holes for number in hole.numbers()}
     free = [n for n in range(max(next_id, floor), 1000) if n not in reserved]
-    assert found.first == free[0] and len(found) <= size
-    assert not reserved & set(found.numbers())
-    assert len(found) == size or found.last + 1 in reserved, "shorter only where a reserved id follows"
+    assert taken.first == free[0] and len(taken) <= size
+    assert not reserved & set(taken.numbers())
+    assert len(taken) == size or taken.last + 1 in reserved, "shorter only where a reserved id follows"
 
 
 def test_the_last_range_ends_at_the_last_id_and_none_comes_after_it() -> None:
@@ -218,10 +218,10 @@ def test_the_last_range_ends_at_the_last_id_and_none_comes_after_it() -> None:
 
 @given(st.integers(1, 10**7), st.floats(0, 1e7))
 def test_a_range_goes_towards_a_quarter_of_an_hour_by_8_times_or_a_half_at_most(size: int, rate: float) -> None:
-    found = next_size(size, rate)
-    assert size // 2 <= found <= size * 8
+    new_size = next_size(size, rate)
+    assert size // 2 <= new_size <= size * 8
     if rate and size / 2 <= rate * RANGE_LASTS_S <= size * 8:
-        assert found == int(rate * RANGE_LASTS_S)
+        assert new_size == int(rate * RANGE_LASTS_S)
     assert next_size(size, 0.0) == size, "no demand seen yet"
 
 

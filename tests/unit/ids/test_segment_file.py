@@ -73,8 +73,8 @@ def test_a_second_publisher_waits_until_the_first_is_gone_and_goes_on_with_its_i
 
 
 def test_takers_go_on_while_no_publisher_lives(path: Path, owner: subprocess.Popen[str]) -> None:
-    found = path.stat()
-    taker = open_segment(Attachment(str(path), found.st_dev, found.st_ino, LAYOUT_VERSION), found.st_uid)
+    status = path.stat()
+    taker = open_segment(Attachment(str(path), status.st_dev, status.st_ino, LAYOUT_VERSION), status.st_uid)
     owner.kill()
     owner.wait()
     assert [taker.take_one(0) for _ in range(3)] == [2, 3, 4]
