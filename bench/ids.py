@@ -5,13 +5,13 @@ Rates, all in turns, every process and server private and in this run:
   floor                     plain calls that share nothing: what any id costs in Python
   socket                    IdClient without the ring, and redis-py, against the id server
   redis-py                  INCR against redis-server over a Unix socket, C parser; one a round trip, and a hundred
-  MariaDB                   one committed update of one row for each id, the way of a Wikibase
+  MariaDB                   one committed update of one row for each id, as Wikibase does
 
 Then redis-benchmark against the id server and against redis-server in turns; single calls at a million a second while
 ranges are reserved; and ids at 5,000 a second while the database is dead.
 
-Checked before a figure counts: of a sample, every id is above the one before in its process, and no two of all are the
-same; and after each timed run whoever gives the ids has given exactly as many as were counted.
+Two checks before a figure counts. In a sample, every id is above the one before in its process, and no id occurs twice.
+After each timed run the giver of the ids (ring, server or table) has given exactly as many as the takers counted.
 
     python -m bench.ids [--runs 5] [--quick] [--json]
 
@@ -53,7 +53,7 @@ def measure(runs: int, lengths: Lengths) -> dict[str, Any]:
         folder = Path(tempfile.mkdtemp(prefix="wbd-b-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         machine["fdatasync_us"] = fdatasync_us(folder / "probe")
-        # Where the ring is by default: the same folder on disk would be written back now and then.
+        # The ring's default place is on tmpfs: a file on disk would be written back now and then.
         shm = Path("/dev/shm")
         rings = Path(tempfile.mkdtemp(prefix="wbd-b-", dir=shm if shm.is_dir() else None))
         stack.callback(shutil.rmtree, rings, ignore_errors=True)
@@ -97,7 +97,7 @@ def measure(runs: int, lengths: Lengths) -> dict[str, Any]:
 
 
 def fdatasync_us(path: Path) -> float:
-    """Return what the disk takes to confirm a small write, which any committed update waits for; median of 200."""
+    """Return how long the disk takes to confirm a small write, as every committed update must; median of 200."""
     took_us = []
     with path.open("wb", buffering=0) as file:
         for _ in range(200):
@@ -121,7 +121,7 @@ def main() -> int:
     runs = (2 if args.quick else 5) if args.runs is None else args.runs
     if runs < 1:
         parser.error(f"--runs {runs}: at least 1 is needed")
-    # So that what was started is ended, whoever ends this process.
+    # So that all started processes are ended, however this one ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logs.configure("WARNING", "structured")
     try:

@@ -1,4 +1,4 @@
-"""What the bench of ids runs on: a private MariaDB, id workers, Redis and takers, all on Unix sockets of one folder.
+"""The servers and processes of the bench of ids: MariaDB, id workers, Redis and takers, on Unix sockets of one folder.
 
 Everything is started here and ended here, by its process id.
 """
@@ -32,18 +32,18 @@ from wbd.settings.load import load
 T = TypeVar("T")
 
 DEADLINE_S = 60.0
-# So much for what is done already and only has to be seen.
+# Deadline for a state that is reached already and only has to become visible.
 _SEEN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
     """
-    How long everything takes.
+    The lengths of all runs.
 
-    rate_s: one run of one way to get ids.
-    sample_ids: ids of each way that are looked at one by one; slow ways have at most 1000.
-    requests: of one run of redis-benchmark; with pipelines five times as many, which take about as long.
+    rate_s: seconds of one run of one way to get ids.
+    sample_ids: ids of each way that are checked one by one; at most 1000 of slow ways.
+    requests: of one run of redis-benchmark; five times as many with pipelines, which take about as long.
     paced_ids: calls of one run at an even rate.
     """
 
@@ -60,7 +60,7 @@ QUICK = Lengths(rate_s=0.1, sample_ids=10_000, requests=20_000, paced_ids=1_000_
 
 
 def wait_until(condition: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:
-    """Return the first answer that is true. Raises TimeoutError."""
+    """Return the first true answer of *condition*. Raises TimeoutError."""
     end_mono_s = time.monotonic() + within_s
     while not (answer := condition()):
         if time.monotonic() > end_mono_s:
@@ -74,9 +74,9 @@ class IdHost:
     One id worker as a process of its own, on a database of its own, with the settings' defaults.
 
     Args:
-        folder: its state folder, which must not be there yet.
-        segment: where its ring goes; on tmpfs, as the default is.
-        engines: settings that lead to the database server, as environment variables.
+        folder: its state folder, which must not exist yet.
+        segment: the file of its ring, on tmpfs as by default.
+        engines: environment variables that name the database server.
     """
 
     def __init__(self, folder: Path, segment: Path, engines: dict[str, str], database: str) -> None:
@@ -97,7 +97,7 @@ class IdHost:
         self._control: IdClient | None = None
 
     def wait_ready(self) -> None:
-        """Wait until the worker serves with ids of every type."""
+        """Wait until the worker serves and has ids of every type."""
         try:
             wait_until(lambda: self._process.poll() is not None or self.report().ready, "the id worker is ready")
             if self._process.poll() is not None:
@@ -123,7 +123,7 @@ class IdHost:
         return self.server().ids["item"]
 
     def taken(self) -> int:
-        """Return the items given out so far, by the place of the ring's cursor."""
+        """Return the number of items given out so far, by the position of the ring's cursor."""
         assert self._control is not None
         return int(dict(pair.split("=") for pair in self._control.info()["item"].split(","))["taken"])
 
@@ -131,10 +131,10 @@ class IdHost:
         """
         Raise AssertionError unless the ring gave out exactly *count* ids since it stood at *before*.
 
-        The cursor passes each id once, so ids that came twice make takers count more than it moved.
+        The cursor passes each id once, so takers that got an id twice count more ids than it moved.
         """
         try:
-            # A range that is just being published is counted a moment before it is seen.
+            # A range that is being published is counted a moment before it becomes visible.
             wait_until(lambda: self.taken() - before == count, "takers and ring agree", _SEEN_S)
         except TimeoutError:
             raise AssertionError(f"takers counted {count:,} ids, the ring {self.taken() - before:,}") from None
@@ -152,7 +152,7 @@ class IdHost:
         return largest
 
     def close(self) -> None:
-        """End the worker in order."""
+        """Stop the worker with SIGTERM."""
         if self._control is not None:
             self._control.close()
         end(self._process)
@@ -193,10 +193,10 @@ class RedisServer:
 
 def redis_program() -> str:
     """
-    Return the path of the program of redis-server, to be run under that name.
+    Return the path of the program that acts as redis-server when it is called by that name.
 
-    Debian's redis-tools has it as redis-check-rdb, which is the same program and goes by the name it is called by; its
-    package redis-server adds a service that the bench has no use for.
+    Debian's package redis-tools has it as redis-check-rdb: one program, whose name decides what it does. The package
+    redis-server would also install a service, which the bench does not need.
 
     Raises ConfigError.
     """
@@ -207,7 +207,7 @@ def redis_program() -> str:
 
 
 class TakerProcess:
-    """A process of its own that takes ids as it is told; see bench/ids_taker.py."""
+    """A process of its own that takes ids on order; see bench/ids_taker.py."""
 
     def __init__(self, socket: Path) -> None:
         command = [sys.executable, "-m", "bench.ids_taker", str(socket)]
@@ -246,5 +246,5 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-# Whatever of the caller's settings would lead the worker elsewhere.
+# Prefixes of the caller's settings that would lead the worker to other servers.
 _SETTINGS = ("WBD_", "VITESS_", "DATABASE_", "IDS_", "ID_", "KAFKA_", "S3_")

@@ -23,16 +23,16 @@ OUTAGE_PER_S = 5_000
 
 _COLUMNS = ("p50_us", "p99_us", "p99.9_us", "max_us")
 _INTERVAL_NS = 10**9 // PER_S
-# What nobody should wait for. Durations below it are counted by the nanosecond, so that memory stays the same however
-# many there are.
+# The longest acceptable call. Shorter durations are counted per nanosecond, so that their number does not change the
+# memory used.
 _STALL_NS = 1_000_000
-# How often the taker of the outage wakes; each time it takes, one by one, what has become due.
+# How often the taker of the outage wakes; each time it takes, one by one, the ids that are due.
 _WAKE_S = 0.01
 
 
 @dataclass(slots=True)
 class Durations:
-    """What many calls took, exact to the nanosecond."""
+    """The durations of many calls, exact to the nanosecond."""
 
     counts: array[int] = field(default_factory=lambda: array("Q", bytes(8 * _STALL_NS)))
     stalls: list[int] = field(default_factory=list)
@@ -53,10 +53,10 @@ def paced(call: Callable[[str], str], argument: str, count: int) -> tuple[Durati
     """
     Call *count* times, one call each microsecond, and time every call by itself.
 
-    A call that was due while another took too long comes as soon as that one is over.
+    A call that becomes due during a longer one starts as soon as that one ends.
 
     Returns:
-        The durations, how many ids were not above the one before, and the seconds of all.
+        The durations, the number of ids that were not above the one before, and the seconds of all calls.
     """
     durations = Durations()
     counts, stalls, clock = durations.counts, durations.stalls, time.perf_counter_ns
@@ -72,7 +72,7 @@ def paced(call: Callable[[str], str], argument: str, count: int) -> tuple[Durati
             counts[took_ns] += 1
         else:
             stalls.append(took_ns)
-        # The longer text has the larger number, or the greater one of two as long; int() would take too long here.
+        # The longer text is the larger number; of equally long ones the greater text. int() would take too long here.
         if text <= last or len(text) != digits:
             repeated += len(text) <= digits
             digits = len(text)
@@ -85,8 +85,8 @@ def measure(host: IdHost, runs: int, lengths: Lengths) -> dict[str, Any]:
     """
     Time single calls of next() at a million a second while ranges are reserved.
 
-    Beside it, in turns, the same loop with a C method that shares nothing: what the clock and the machine's other
-    processes add is in both.
+    In turns with it, the same loop calls a C method that shares nothing, as a control: the cost of the clock and of the
+    machine's other processes is in both.
     """
     count = lengths.paced_ids
     with IdClient(host.socket) as client:
@@ -127,9 +127,9 @@ def measure(host: IdHost, runs: int, lengths: Lengths) -> dict[str, Any]:
 
 def outage(host: IdHost, mariadb: MariaDB, lengths: Lengths) -> dict[str, Any]:
     """
-    Take ids at 5,000 a second from a table that was empty, for some seconds with the database and then without.
+    Take ids at 5,000 a second from a table that was empty, for some seconds with the database and then without it.
 
-    The database is killed, not asked to end. *host* serves nobody else.
+    The database is killed, not stopped. *host* serves no other client.
     """
     with IdClient(host.socket, timeout_s=1.0) as client:
         before = host.taken()
@@ -162,7 +162,7 @@ class _Taken:
 
 
 def _take_for(client: IdClient, last: int, seconds: float) -> tuple[int, _Taken]:
-    """Take ids at an even rate, each above *last*; return the last one and what happened."""
+    """Take ids at an even rate, each above *last*; return the last one and the counts."""
     taken = _Taken()
     begun = time.perf_counter()
     for due in range(1, round(seconds * OUTAGE_PER_S) + 1):

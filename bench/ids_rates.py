@@ -1,4 +1,4 @@
-"""Ids a second, one row a way to get them; each is checked, then all are timed in turns."""
+"""Ids per second, with one row for each way to get them; each way is checked, then all are timed in turns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.ids_host import IdHost, Lengths, RedisServer, TakerProcess
 from bench.machine import spread
 from wbd.ids import IdClient
 
-# What the others are measured by.
+# The way to which the others are compared.
 YARDSTICK = "redis_py"
 
 # Wikibase's own table and statement, with its key; Wikibase reads the id from the reply as lastrowid does.
@@ -28,7 +28,7 @@ _COUNTERS = """CREATE TABLE wb_id_counters (
     id_value INT UNSIGNED NOT NULL, id_type VARBINARY(32) NOT NULL, PRIMARY KEY (id_type)) ENGINE=InnoDB"""
 _UPDATE = "UPDATE wb_id_counters SET id_value = LAST_INSERT_ID(id_value + 1) WHERE id_type = 'wikibase-item'"
 
-# Processes of one row start together, so long after they are told to.
+# Processes of one row start together, this long after the order.
 _START_NS = 50_000_000
 
 
@@ -38,9 +38,9 @@ class Way:
     A way to get ids.
 
     Attributes:
-        sample: takes so many ids and returns their numbers; for the check, and None where nothing is handed out.
-        run: takes ids for so many seconds and returns how many, and how long it took.
-        given: how many ids were given out so far, by whoever gives them; None where nobody else knows.
+        sample: takes the given number of ids and returns their numbers, for the check; None where no ids are taken.
+        run: takes ids for the given seconds, and returns the number of ids and the seconds it took.
+        given: returns how many ids ring, server or table have given out so far; None where none of them is involved.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Way:
 
 
 def timed(chunk: Callable[[], object], ids: int) -> Callable[[float], tuple[int, float]]:
-    """Return what runs *chunk*, which takes *ids* ids, until the time is over."""
+    """Return a function that runs *chunk*, which takes *ids* ids, until the time is over."""
 
     def run(seconds: float) -> tuple[int, float]:
         clock = time.perf_counter
@@ -66,7 +66,7 @@ def timed(chunk: Callable[[], object], ids: int) -> Callable[[float], tuple[int,
 
 
 def calls(call: Callable[[Any], object], argument: object, times: int) -> Callable[[], None]:
-    """Return what calls with one argument so often, in the plainest loop there is."""
+    """Return a function that makes *times* calls with one argument, in the cheapest loop of Python."""
 
     def chunk() -> None:
         for _ in repeat(None, times):
@@ -117,7 +117,7 @@ def shared_memory(client: IdClient, host: IdHost) -> list[Way]:
 
 
 def processes(takers: list[TakerProcess], host: IdHost, folder: Path) -> list[Way]:
-    """Return the ways of several processes at once; *takers* are as many as the largest of them needs."""
+    """Return the ways of two and of four processes at once; *takers* are four."""
 
     def of(number: int) -> Way:
         mine = takers[:number]
@@ -133,7 +133,7 @@ def processes(takers: list[TakerProcess], host: IdHost, folder: Path) -> list[Wa
                     of_one = array("Q", path.read_bytes())
                     check_increasing(of_one)
                     numbers += of_one
-            # Each one's ids increase; those of all are in order of nothing.
+            # The ids of each process increase; all together they are in no order.
             return sorted(numbers)
 
         def run(seconds: float) -> tuple[int, float]:
@@ -141,7 +141,7 @@ def processes(takers: list[TakerProcess], host: IdHost, folder: Path) -> list[Wa
             for taker in mine:
                 taker.order("run", start_mono_ns, seconds)
             answers = [taker.answer() for taker in mine]
-            # They ran side by side, and each stopped at its first look at the clock after the time was over.
+            # They ran side by side, and each stopped when it read the clock first after the time was over.
             return sum(done for done, _ in answers), sum(took_s for _, took_s in answers) / number
 
         return Way(f"processes_{number}", f'wbd, shared memory: `next("item")`, {number} processes', sample, run)
@@ -153,7 +153,7 @@ def processes(takers: list[TakerProcess], host: IdHost, folder: Path) -> list[Wa
 
 
 def floors() -> list[Way]:
-    """Return calls that share nothing: what a call, a new number and a new text cost in Python alone."""
+    """Return calls that share nothing: the cost of a call, a new number and a new text in Python alone."""
     step = count(10_000_000).__next__
     # A C method of one argument that returns a new text as long as an id: next("item") without the ring.
     new_text = "QQ10000000".removeprefix
@@ -177,7 +177,7 @@ def floors() -> list[Way]:
 
 
 def over_socket(client: IdClient, host: IdHost) -> list[Way]:
-    """Return IdClient, and redis-py, which know nothing of the ring."""
+    """Return IdClient without the ring, and redis-py, which does not know it."""
     theirs = redis.Redis(unix_socket_path=str(host.socket))
 
     def sample(wanted: int) -> list[int]:
@@ -199,7 +199,7 @@ def over_socket(client: IdClient, host: IdHost) -> list[Way]:
 
 
 def redis_py(server: RedisServer) -> list[Way]:
-    """Return redis-py with its C parser, one INCR a round trip and a hundred in one."""
+    """Return redis-py with its C parser, with one INCR per round trip and with a hundred."""
     assert HIREDIS_AVAILABLE, "redis-py would parse in Python, which is no fair rival"
     client = server.client()
     client.set("item", 0)
@@ -227,7 +227,7 @@ def redis_py(server: RedisServer) -> list[Way]:
 
 @contextmanager
 def update_an_id(host: IdHost) -> Iterator[list[Way]]:
-    """Yield the way of a Wikibase: one row of MariaDB, updated and committed for each id."""
+    """Yield the way that Wikibase takes: one row of MariaDB, updated and committed for each id."""
     address = host.settings.database_address()
     connection: Any = mysql.connector.connect(
         unix_socket=address.unix_socket,
@@ -263,7 +263,7 @@ def check_increasing(numbers: list[int] | array[int]) -> None:
 
 
 def agree(way: Way, before: int, done: int, host: IdHost) -> None:
-    """Raise AssertionError unless whoever gives ids has given as many as were counted."""
+    """Raise AssertionError unless the giver of the ids has given as many as were counted."""
     assert way.given is not None
     if way.given == host.taken:
         host.check_taken(before, done)
@@ -273,7 +273,7 @@ def agree(way: Way, before: int, done: int, host: IdHost) -> None:
 
 
 def check(way: Way, wanted: int, host: IdHost) -> int:
-    """Take a sample and look at each of its ids; return how many there were."""
+    """Take a sample and check each of its ids; return how many there were."""
     if way.sample is None or way.given is None:
         return 0
     before = way.given()
@@ -311,7 +311,7 @@ def measure(host: IdHost, server: RedisServer, folder: Path, runs: int, lengths:
         assert not socket_client.attached
         rates: dict[str, list[float]] = {way.key: [] for way in ways}
         for turn in range(runs):
-            # Forth and back, so that none has always the same one before it.
+            # In alternating order, so that no way always runs after the same other one.
             for way in ways if turn % 2 == 0 else reversed(ways):
                 before = way.given() if way.given else 0
                 done, took_s = way.run(lengths.rate_s)

@@ -1,4 +1,4 @@
-"""redis-benchmark, as it is, against the id server and against redis-server, in turns."""
+"""redis-benchmark, unchanged, against the id server and against redis-server, in turns."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _RATE = re.compile(r"([\d.]+) requests per second")
 
 def one_run(socket: Path, requests: int, pipeline: int) -> float:
     """
-    Return the requests a second that redis-benchmark says.
+    Return the requests per second that redis-benchmark prints.
 
-    Raises AssertionError when it says anything of an error.
+    Raises AssertionError when it prints an error.
     """
     command = ["redis-benchmark", "-s", str(socket), "-n", str(requests), "-c", str(CLIENTS), "-P", str(pipeline)]
     done = subprocess.run([*command, "-q", "INCR", "item"], capture_output=True, text=True, timeout=600)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "rror" not in said, said[-500:]
-    # It shows its progress first, on the same line.
+    # Its progress comes first, on the same line.
     return float(_RATE.findall(said)[-1])
 
 
 def measure(host: IdHost, server: RedisServer, rounds: int, lengths: Lengths) -> dict[str, Any]:
-    """Time INCR at each length of pipeline; requests a second, and how many times redis-server's they are."""
+    """Time INCR at each length of pipeline; return requests per second, and their ratio to redis-server's."""
     redis = server.client()
 
     def wbd_run(requests: int, pipeline: int) -> float:

@@ -1,10 +1,10 @@
-"""A process that takes item ids from the ring when told to; one of several beside each other.
+"""A process that takes item ids from the ring on order; one of several that run side by side.
 
     python -m bench.ids_taker SOCKET
 
-Orders come one a line: "take COUNT FILE" takes so many and writes their numbers into the file, 8 bytes each; "run
-START_MONO_NS SECONDS" takes from that moment on for so long. The answer is one line of JSON: ids, seconds. The first
-line comes without an order, when the process is ready and has taken one id.
+Orders come one per line: "take COUNT FILE" takes COUNT ids and writes their numbers into the file, 8 bytes each; "run
+START_MONO_NS SECONDS" takes ids for SECONDS from that moment on. The answer is one line of JSON: ids, seconds. The
+first line comes without an order, when the process is ready and has taken one id.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import orjson
 
 from wbd.ids import IdClient
 
-# Between two looks at the clock; about 1 ms.
+# Calls between two readings of the clock; about 1 ms.
 CHUNK = 10_000
 
 
 def take(client: IdClient, count: int, path: Path) -> tuple[int, float]:
-    """Take ids one by one and write down all of them."""
+    """Take ids one by one and write their numbers into a file."""
     begun = time.perf_counter()
     ids = [client.next("item") for _ in repeat(None, count)]
     took_s = time.perf_counter() - begun
@@ -33,7 +33,7 @@ def take(client: IdClient, count: int, path: Path) -> tuple[int, float]:
 
 
 def run(client: IdClient, start_mono_ns: int, seconds: float) -> tuple[int, float]:
-    """Take ids one by one, from a moment that other processes know too."""
+    """Take ids one by one, from a moment on at which other processes start, too."""
     next_id, clock = client.next, time.perf_counter
     time.sleep(max(0.0, (start_mono_ns - time.monotonic_ns()) / 1e9))
     count = 0

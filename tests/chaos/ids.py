@@ -2,9 +2,9 @@
 
 Reads:   nothing
 Writes:  a temporary folder, removed at the end if all went well
-Repeats: harmless; the same seed plans the same deeds, at moments that differ
+Repeats: harmless; the same seed plans the same deeds, but not at the same moments
 
-Exit codes: 0 no id twice, losses within what is promised, order kept; 1 otherwise.
+Exit codes: 0 when no id came twice, losses are within the promise and the order holds; 1 otherwise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.chaos.ids_group import ChaosStuck, Group, Host, Taker
 from tests.chaos.ids_judge import Verdict, judge, reserved_ranges
 from tests.chaos.ids_taker import Options
 
-# After so many deeds everything is brought back, and every taker has to get ids.
+# After this many deeds everything is brought back, and every taker has to get ids.
 _CALM_EVERY = 10
 _SHM = Path("/dev/shm")
 # The table's columns and their widths; the last five say how ids were lost.
@@ -40,10 +40,10 @@ _COLUMNS = {
 @dataclass(frozen=True, slots=True)
 class Setup:
     """
-    What runs.
+    The processes of a run.
 
-    sizes: smallest and largest range of each host; there are as many hosts.
-    natives: extensions that the takers use in turn; "" for the one that is installed.
+    sizes: smallest and largest range of each host, one pair per host.
+    natives: extensions that the takers use in turn; "" is the installed one.
     """
 
     kills: int
@@ -57,7 +57,7 @@ class Setup:
 
 @dataclass(slots=True)
 class Report:
-    """What was done, and what came of it."""
+    """The deeds of a run and their outcome."""
 
     seed: int
     deeds: Counter[str]
@@ -107,7 +107,7 @@ class Report:
         }
 
     def summary(self) -> str:
-        """Return what was proved, in one line."""
+        """Return the outcome in one line."""
         return (
             f"chaos of ids, seed {self.seed}: {self.kills} kills, {self.elapsed_s:.0f} s; {self.verdict.taken:,} ids, "
             f"{self.verdict.duplicates} duplicates, {self.verdict.lost:,} lost of at most {self.verdict.bound:,}"
@@ -140,7 +140,7 @@ def run(setup: Setup, folder: Path) -> Report:
     Start everything in *folder*, do the deeds, stop everything, and judge.
 
     Raises:
-        ChaosStuck: something that has to go on did not.
+        ChaosStuck: something that should have gone on did not.
     """
     begun_mono_s = time.monotonic()
     rings = Path(tempfile.mkdtemp(prefix="wbd-chaos-", dir=_SHM if _SHM.is_dir() else folder))
@@ -180,7 +180,7 @@ def _group(setup: Setup, folder: Path, rings: Path) -> Group:
     takers = []
     for number in range(setup.takers):
         host = hosts[number % len(hosts)]
-        # On each host one asks over the socket only, and one forks.
+        # On each host one taker uses the socket only, and one forks.
         turn = number // len(hosts)
         options = Options(
             socket=str(host.socket),
@@ -196,7 +196,7 @@ def _group(setup: Setup, folder: Path, rings: Path) -> Group:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run as the command line says."""
+    """Run with the options of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos.ids", description=__doc__.splitlines()[0] if __doc__ else None
     )

@@ -1,8 +1,8 @@
-"""What a chaos run does to its group: a plan from a seed, and the deeds with what each may cost.
+"""The deeds of a chaos run: a plan made from a seed, and each deed with the losses that it may cause.
 
 Reads:   the group
 Writes:  the group, by signals and by removing files
-Repeats: every deed leaves something to be brought back, which calm() does at the latest
+Repeats: every deed takes something away; calm(), at the latest, brings it back
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.chaos.ids_group import ChaosStuck, Group, Host, Process, Taker, left_
 from tests.chaos.ids_judge import Allowance
 from wbd.ids import EntityType
 
-# What ends a process, with its share of all kills.
+# The deeds that end a process, each with its share of all kills.
 _SHARES = {"taker": 34, "serving": 24, "standby": 6, "stop": 13, "cut_stop": 5, "database": 13, "orphan": 5}
 KILLS = {
     "taker": "taker killed",
@@ -33,7 +33,7 @@ KILLS = {
     "database": "MariaDB killed",
     "orphan": "ring's file removed, and its worker killed at once",
 }
-# What ends none; each comes so often for ten kills.
+# The deeds that end no process, each with its number per ten kills.
 _DISTURBANCES_A_TEN = {"sleep": 4, "removed": 1, "replaced": 1}
 DISTURBANCES = {
     "sleep": "taker stopped in the middle, and continued later",
@@ -42,9 +42,9 @@ DISTURBANCES = {
 }
 # Between a stop's SIGTERM and its SIGKILL.
 _CUT_MAX_S = 0.3
-# While something that takers need is away they may have to wait for it; the next deed comes all the same.
+# Takers may have to wait for something that is away; the next deed follows after this time nevertheless.
 _AWAY_S = 0.5
-# A sleeper is left asleep for up to so many deeds, so that its slot of the ring is written anew meanwhile.
+# A sleeper stays asleep for up to this many deeds, so that its slot of the ring is rewritten meanwhile.
 _SLEEP_DEEDS = 9
 
 
@@ -55,7 +55,7 @@ class Step:
 
     choice: within 0..1; which host or taker.
     back_after: how many deeds later the victim is brought back.
-    progress_bytes: how much takers have to write down before the next deed.
+    progress_bytes: how many bytes takers have to write before the next deed.
     """
 
     name: str
@@ -69,7 +69,7 @@ def plan(kills: int, seed: int) -> list[Step]:
     chance = random.Random(seed)
     names = list(KILLS)[:kills]
     while len(names) < kills:
-        # The kind that lags furthest behind its share.
+        # The kind that is furthest below its share.
         now = Counter(names)
         names.append(min(_SHARES, key=lambda name: now[name] / _SHARES[name]))
     for name, count in _DISTURBANCES_A_TEN.items():
@@ -80,17 +80,17 @@ def plan(kills: int, seed: int) -> list[Step]:
 
 
 class Deeds:
-    """Does the steps of a plan, and counts what they may cost."""
+    """Does the steps of a plan, and counts the losses that they may cause."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
         self.done: Counter[str] = Counter()
         self.allowance = Allowance()
         self.longest_wait_s = 0.0
-        # How many deeds later, and how, something comes back.
+        # After how many deeds, and how, something is brought back.
         self._back: list[tuple[int, Callable[[], None]]] = []
         self._asleep: set[str] = set()
-        # Of workers that were told to stop and left to it: their logs, and at most how many ids were in their rings.
+        # For workers that were told to stop and not awaited: their logs, and at most how many ids their rings held.
         self._stops: dict[Path, int] = {}
         self.problems: list[str] = []
 
@@ -99,7 +99,7 @@ class Deeds:
         before = self._group.bytes_written()
         done = self._try(step)
         if not done:
-            # Its victim is dead or asleep already; with everything back there is one.
+            # Its victim is dead or asleep already; after calm() there is one.
             self.calm()
             done = self._try(step)
         if not done:
@@ -110,7 +110,7 @@ class Deeds:
         for back in due:
             back()
         with suppress(ChaosStuck):
-            # Whether everybody gets on again is calm()'s question.
+            # calm() checks whether all takers go on again.
             wait_until(lambda: self._group.bytes_written() >= before + step.progress_bytes, "takers get on", _AWAY_S)
 
     def calm(self) -> None:
@@ -125,10 +125,10 @@ class Deeds:
 
     def finish(self) -> None:
         """
-        Stop takers, then workers, in order; those that stand by first, so that none takes over.
+        Stop takers, then workers, with SIGTERM; those that stand by come first, so that none takes over.
 
         Raises:
-            ChaosStuck: one does not stop, or not well.
+            ChaosStuck: one does not stop, or stops with an error.
         """
         self._group.finish_takers()
         for host in self._group.hosts:
@@ -142,12 +142,12 @@ class Deeds:
     def _stop(self, host: Host, worker: Process) -> None:
         left = left_in(host.ring())
         self.allowance.left_rings += left
-        # A range of each type may come into the ring before it stops.
+        # Before it stops, one more range of each type may come into the ring.
         self._stops[worker.log] = sum(map(len, left)) + len(EntityType) * host.size_max
         worker.end(signal.SIGTERM)
 
     def _learn(self, path: Path, line: dict[str, Any]) -> None:
-        """Learn from a line of a worker's log what was not given back, or what should never have come."""
+        """Read from a line of a worker's log which ids were not given back, or an error that must not occur."""
         unknown = "given back in time" in line["msg"] or (line["msg"] == "unused ids" and "error" in line)
         if path in self._stops:
             self.allowance.gap += self._stops[path] if unknown else line.get("gap", 0)
@@ -170,7 +170,7 @@ class Deeds:
     def _on_taker(self, step: Step, taker: Taker) -> bool:
         process = taker.process
         assert process is not None
-        # Its call may end after its time has passed, or never.
+        # Its call may end after its deadline, or never.
         self.allowance.calls += 1
         if step.name == "taker":
             process.end(signal.SIGKILL)
@@ -190,7 +190,7 @@ class Deeds:
     def _kill_database(self, step: Step) -> bool:
         if self._group.database.pid is None:
             return False
-        # Each host's worker may have sent a commit whose answer is lost.
+        # The worker of each host may have sent a commit whose answer was lost.
         self.allowance.ranges += len(self._group.hosts)
         self._group.database.kill()
         self._later(step, self._group.start_database)
@@ -219,19 +219,19 @@ class Deeds:
                 host.segment.unlink(missing_ok=True)
             worker.end(signal.SIGKILL)
             if step.name == "orphan":
-                # Takers that are attached go on with it until it is dry.
+                # Attached takers go on with it until it is dry.
                 self.allowance.lost_rings += left_in(ring)
         host.workers.remove(worker)
         self._later(step, lambda: self._group.fill(host))
         return True
 
     def _begin_stop(self, step: Step, host: Host, worker: Process) -> None:
-        """Let a worker begin to stop; whatever is in its ring may be lost when it is cut off."""
+        """Let a worker begin to stop; the ids in its ring may be lost when it is killed meanwhile."""
         ring = host.ring()
         self.allowance.lost_rings += left_in(ring)
         worker.popen.send_signal(signal.SIGTERM)
         self.allowance.lost_rings += left_in(ring)
-        # A range of each type may have come in between the two looks.
+        # Between the two readings one more range of each type may have come in.
         self.allowance.late_ids += host.size_max
         time.sleep(_CUT_MAX_S * (step.progress_bytes % 100) / 100)
 

@@ -63,7 +63,7 @@ def wait_until(condition: Callable[[], object], what: str, deadline_s: float = D
 
 @dataclass(slots=True)
 class Process:
-    """A child process and where its words go."""
+    """A child process and the file of its output."""
 
     popen: subprocess.Popen[bytes]
     log: Path
@@ -73,7 +73,7 @@ class Process:
         return self.popen.pid
 
     def check_alive(self) -> None:
-        """Raise ChaosStuck when it has ended by itself."""
+        """Raise ChaosStuck if it has ended by itself."""
         if (code := self.popen.poll()) is not None:
             raise ChaosStuck(f"{self.log.name}: ended by itself with {code}: {self.log.read_text()[-2000:]}")
 
@@ -128,12 +128,12 @@ class Host:
             return None
 
     def pick_worker(self, *, serving: bool) -> Process | None:
-        """Return the worker that serves, or another one; None when there is no such."""
+        """Return the worker that serves, or else another one; None when there is none."""
         pid = self.serving_pid()
         return next((one for one in self.workers if (one.pid == pid) == serving), None)
 
     def is_attachable(self) -> bool:
-        """Tell whether the server names the ring that lies at the host's path."""
+        """Tell whether the server names the ring that is at the host's path."""
         try:
             with socket.socket(socket.AF_UNIX) as link:
                 link.settimeout(2.0)
@@ -155,7 +155,7 @@ class Host:
 
 
 def left_in(ring: IdPool | None) -> list[IdRange]:
-    """Return what is in a ring now; nothing when it is damaged, as only a planted fault can do."""
+    """Return the ids in a ring; none when it is damaged, which only a planted fault can do."""
     try:
         return [one for lane in ring.states() for one in lane.ranges] if ring is not None else []
     except SegmentUnusable:
@@ -173,7 +173,7 @@ class Taker:
     process: Process | None = None
     started: int = 0
     bytes_before: int = 0
-    # By the name of each process' file; a child of it is in its group.
+    # Process groups by the name of the first process's file; its children are in its group.
     groups: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -195,7 +195,7 @@ class Taker:
         return self.bytes_before
 
     def has_written_more_than(self, before: int) -> bool:
-        """Tell whether the place has got on. Raises ChaosStuck when its process has ended by itself."""
+        """Tell whether the place has taken more ids. Raises ChaosStuck when its process has ended by itself."""
         if self.process is not None:
             self.process.check_alive()
         return self.bytes_written() > before
@@ -211,7 +211,7 @@ class Group:
         self.takers = takers
 
     def start(self) -> None:
-        """Start everything; returns when every taker has taken something."""
+        """Start everything, and wait until every taker has taken an id."""
         self.database.start()
         with self._db() as db:
             make_tables(db)
@@ -231,7 +231,7 @@ class Group:
         return DatabaseAddress(database=server.database, user=server.user, unix_socket=server.unix_socket)
 
     def fill(self, host: Host) -> None:
-        """Start the workers that a host lacks."""
+        """Start the workers that are missing on a host."""
         while len(host.workers) < host.worker_count:
             host.start_worker(self.address)
 
@@ -243,7 +243,7 @@ class Group:
         return sum(taker.bytes_written() for taker in self.takers)
 
     def wait_for_all(self) -> None:
-        """Wait until every taker has taken something from now on. Raises ChaosStuck."""
+        """Wait until every taker has taken an id after this call. Raises ChaosStuck."""
         before = {taker.name: taker.bytes_written() for taker in self.takers}
         for taker in self.takers:
             wait_until(partial(taker.has_written_more_than, before[taker.name]), f"taker {taker.name} takes ids")
@@ -254,7 +254,7 @@ class Group:
             one.check_alive()
 
     def finish_takers(self) -> None:
-        """Let every taker, and its children, end after the call they are in. Raises ChaosStuck."""
+        """Let every taker and its children end after their current call. Raises ChaosStuck."""
         self._signal_takers(signal.SIGTERM)
         wait_until(lambda: not any(True for _ in self._locked()), "takers and their children end")
         for taker in self.takers:
@@ -275,7 +275,7 @@ class Group:
         return moves
 
     def close(self) -> None:
-        """End everything that was started, however far it came."""
+        """End everything that was started, also after a start that failed."""
         self._signal_takers(signal.SIGKILL)
         for one in [*(w for host in self.hosts for w in host.workers), *(t.process for t in self.takers if t.process)]:
             if one.popen.poll() is None:
@@ -304,7 +304,7 @@ class Group:
         """Send a signal to every taker that has its file, and to its children."""
         groups = {name: pid for taker in self.takers for name, pid in taker.groups.items()}
         for name in {path.name.partition("-c")[0] for path in self._locked()}:
-            # The group is there as long as one of its processes is; its number is no other's.
+            # The group exists while one of its processes does, and no other group gets its number.
             with suppress(ProcessLookupError):
                 os.killpg(groups[name], number)
 

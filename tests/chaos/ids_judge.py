@@ -1,4 +1,4 @@
-"""What takers wrote down, against what was reserved: duplicates, losses and their bound, order.
+"""Compare the ids that takers wrote down with those reserved: duplicates, losses and their bound, order.
 
 Reads:   the takers' files, the database's record of reservations
 Writes:  nothing
@@ -16,14 +16,14 @@ from wbd.ids import EntityType, IdRange, parse_id
 
 _OPPOSITE = bytes([1, *[0] * 255])
 _MARKS = ("@", "!")
-# Examples that a problem names.
+# How many examples a problem names.
 _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """
-    What one taker process wrote down, in its order.
+    The ids that one taker process wrote down, in its order.
 
     Args:
         place: the taker's place among all; the processes that had it one after the other share it, children do not.
@@ -53,13 +53,13 @@ class Move:
 @dataclass(slots=True)
 class Allowance:
     """
-    What the deeds of a run may cost at most, by what is promised.
+    The most ids that the deeds of a run may lose, by the promises.
 
-    calls: calls that a killed taker, or the reply of a killed server, may have taken with it.
+    calls: calls whose ids may be lost with a killed taker, or with the reply of a killed server.
     ranges: ranges that may have been reserved and not put into a ring.
-    gap: ids that clean stops could not give back, as the workers counted them; another host had reserved behind them.
-    lost_rings: what was in rings that were lost whole; late_ids may have come into them after the look.
-    left_rings: what was in rings whose worker stopped in order; such a range is not one that never came into a ring.
+    gap: ids that clean stops could not give back, by the workers' count; another host had reserved after them.
+    lost_rings: ids in rings that were lost; late_ids more may have come into them after they were read.
+    left_rings: ids in rings whose worker stopped cleanly; their ranges did come into a ring.
     """
 
     calls: int = 0
@@ -76,10 +76,10 @@ class TypeLoss:
     Where the ids of one type went.
 
     in_lost_rings: ids that were seen in a ring that was lost.
-    in_left_rings: ids that were seen in a ring whose worker stopped in order.
-    skipped: ids at the end of a range that were too few for a block, and were dropped as they should be.
-    unpublished: sizes of reserved ranges of which no id was seen by anybody.
-    otherwise: what is left; with calls, most of all.
+    in_left_rings: ids that were seen in a ring whose worker stopped cleanly.
+    skipped: ids at the end of a range that were too few for a block and were rightly dropped.
+    unpublished: sizes of reserved ranges of which no process has seen an id.
+    otherwise: all others; mostly those of lost calls.
     """
 
     reserved: int = 0
@@ -156,13 +156,13 @@ def judge(
     allowance: Allowance,
 ) -> Verdict:
     """
-    Compare what was taken with what was reserved.
+    Compare the ids taken with those reserved.
 
     Args:
         written: in the order in which the processes of a place began.
     """
     problems: list[str] = []
-    # A call that got no ids may have been answered when its time had passed.
+    # A call that got no ids may have been answered after its deadline.
     unavailable = sum(one.unavailable for one in written)
     types: dict[EntityType, TypeLoss] = {}
     for entity_type, ranges in reserved.items():
@@ -235,7 +235,7 @@ def _loss(ranges: list[tuple[int, int]], seen: bytearray, entity_type: EntityTyp
 
 
 def _bound(types: dict[EntityType, TypeLoss], allowance: Allowance, unavailable: int) -> tuple[int, int]:
-    """Return what could be lost at most, and how many ids more were lost."""
+    """Return how many ids may be lost at most, and how many more were lost."""
     unpublished = sorted((size for one in types.values() for size in one.unpublished), reverse=True)
     bound = sum(unpublished[: allowance.ranges]) + allowance.gap + allowance.late_ids
     bound += (allowance.calls + unavailable) * TAKE_MAX
@@ -255,8 +255,8 @@ def _disorder(written: Sequence[Written], lost_rings: Sequence[IdRange]) -> list
     """
     Return where a later id of a place is not larger.
 
-    A taker that is attached to a ring whose file and worker are both gone may alternate between what is left in it and
-    what it gets over the socket; those ids do not count.
+    A taker attached to a ring whose file and worker are both gone may alternate between ids left in it and ids from the
+    socket; ids of such a ring do not count.
     """
     last: dict[tuple[str, EntityType], int] = {}
     problems: list[str] = []

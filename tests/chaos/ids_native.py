@@ -1,4 +1,4 @@
-"""Other builds of the ring's extension, for takers: slower inside a take, or with a fault planted.
+"""Other builds of the ring's extension for takers: slower inside a take, or with a planted fault.
 
 Reads:   the C sources of wbd.ids
 Writes:  one shared library a build, in the folder given
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import wbd.ids
 
-# A taker that has read and not yet taken sleeps for a moment, so that signals and other takers come in between.
+# A taker sleeps for a moment after it has read and before it takes, so that signals and other takers come in between.
 SLOW = (
-    # As the sources have it themselves, but before the first header.
+    # Defined by the sources, too, but here before the first header.
     "-D_GNU_SOURCE=",
     *("-include", "unistd.h", "-include", "stdlib.h"),
     "-DSEGMENT_PAUSE()=usleep((useconds_t)(rand() % 2000))",

@@ -1,8 +1,8 @@
-"""One process that takes ids as fast as it is let, and writes each call's down before it makes the next.
+"""One process that takes ids as fast as it can, and writes down the ids of each call before the next call.
 
 Reads:   the id server, the ring of its host
-Writes:  one file a process, whose lock says that its writer lives. A line a call: its ids, or "!" if it got none, with
-         "@" in front when the client was attached to the ring
+Writes:  one file per process, whose lock shows that its writer lives; one line per call: its ids, or "!" if it got
+         none, with "@" in front when the client was attached to the ring
 Repeats: harmless; every process has a file of its own
 
 Run as a program by its path, with its Options as JSON. A line without its end was cut off by a kill and does not count.
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wbd.ids import IdClient
 
-# The largest call, and the longest block; what a kill may cost is counted with them.
+# The largest call and the longest block; the losses that a kill may cause follow from them.
 TAKE_MAX = 100
 BLOCK = 20
 _TYPES = ("item", "lexeme", "property", "entityschema")
@@ -40,9 +40,9 @@ _CHILD_BURSTS = 40
 @dataclass(frozen=True, slots=True)
 class Options:
     """
-    What one taker does.
+    The options of one taker.
 
-    native: an extension to take with in place of wbd.ids._segment; "" for that.
+    native: an extension to use in place of wbd.ids._segment; "" for none.
     pause_s: the longest wait between two bursts of calls.
     """
 
@@ -113,7 +113,7 @@ def run(options: Options) -> None:
     client = IdClient(options.socket, timeout_s=options.timeout_s, shared_memory=options.shared_memory)
     children = 0
     bursts = -1
-    # Nobody reads what is taken when the chaos has ended; a child is bounded anyway.
+    # Ids taken after the chaos has ended are read by nobody; a child is bounded anyway.
     while not stop.asked and bursts != 0 and (bursts > 0 or os.getppid() == parent):
         bursts -= 1
         for _ in range(chance.randint(1, 40)):
@@ -123,14 +123,14 @@ def run(options: Options) -> None:
                 writer.write(["@"] * client.attached + call(client, chance))
             except IdsUnavailable:
                 writer.write(["!"])
-        # Two cores are enough for all: takers pace themselves.
+        # Two cores must be enough for all takers, so each pauses.
         time.sleep(chance.uniform(0, options.pause_s))
         if options.forks and bursts < 0 and not _has_child() and chance.random() < _FORK_CHANCE:
             children += 1
             of_child = _Writer(Path(f"{options.file}-c{children}"))
             seed = chance.getrandbits(32)
             if os.fork() == 0:
-                # Goes on with the client of its parent: same ring, same inherited connection.
+                # The child goes on with its parent's client: same ring, same inherited connection.
                 writer.close()
                 writer, chance, bursts = of_child, random.Random(seed), _CHILD_BURSTS
             else:
