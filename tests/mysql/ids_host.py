@@ -23,7 +23,7 @@ from wbd.settings.kinds import DatabaseAddress
 
 DEADLINE_S = 60.0
 
-# Takes ids until it is told to stop, and writes each down before it asks for the next.
+# Takes ids until it is told to stop, and writes them down before the next call.
 TAKER = """
 import signal, sys, time
 from wbd.errors import IdsUnavailable

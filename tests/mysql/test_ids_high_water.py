@@ -1,4 +1,4 @@
-"""What is reserved and what is imported is never reserved again, whatever becomes of id_ranges."""
+"""Reserved and imported ids are never reserved again, whatever happens to id_ranges."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_workers_that_start_at_once_make_the_rows_once(db: Database, connect: Co
 
 
 def test_a_table_of_another_collation_is_read_all_the_same(db: Database) -> None:
-    """id_ranges may have been made by another program, under another default of the database."""
+    """Another program may have made id_ranges, when the database had another default collation."""
     db.execute("ALTER TABLE id_ranges CONVERT TO CHARACTER SET latin1 COLLATE latin1_german1_ci")
     table = RangeTable(db)
     table.ensure_rows()
@@ -246,7 +246,7 @@ def test_ids_begin_above_an_imported_dump(db: Database, store: RevisionStore, tm
 
 
 def test_an_import_of_what_is_there_raises_nothing(db: Database, store: RevisionStore, tmp_path: Path) -> None:
-    """Ids that this wiki gave out are not imported, though a dump of it comes back."""
+    """Ids that this wiki gave out do not count as imported when a dump of it is imported again."""
     table = RangeTable(db)
     table.ensure_rows()
     table.reserve(ITEM, 1000)
@@ -297,7 +297,7 @@ def test_an_import_between_the_read_and_the_write_of_a_reservation_is_seen(
         waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
         while db.query(waiting) == [(0,)]:
             assert time.monotonic() < end, "the reservation does not wait for the row"
-            # The server brings this table up to date only when nobody asks for a tenth of a second.
+            # The server updates this table only when nobody has read it for a tenth of a second.
             time.sleep(0.15)
         guard.raise_imported({ITEM: 42})
 
@@ -307,7 +307,7 @@ def test_an_import_between_the_read_and_the_write_of_a_reservation_is_seen(
 
 
 class RolledBack(Exception):
-    """Ends a transaction without a commit."""
+    """Raised to end a transaction without a commit."""
 
 
 def imported_item(db: Database) -> int | None:

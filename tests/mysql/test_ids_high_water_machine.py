@@ -23,7 +23,7 @@ def row_of(db: Database) -> RangeRow:
 
 
 def set_next_id(db: Database, next_id: int) -> None:
-    """With the range beside it, so that only the guard can tell."""
+    """Move the range along with it, so that only id_high_water can tell."""
     db.execute(
         "UPDATE id_ranges SET next_id = %s, current_range_start = %s WHERE entity_type = 'item'", (next_id, next_id)
     )
@@ -85,7 +85,7 @@ class Hosts(RuleBasedStateMachine):
 
     @rule(by=st.integers(1, 30))
     def move_next_id(self, by: int) -> None:
-        """Back to a number in use, or forward."""
+        """Move next_id back to a number in use, or forward."""
         next_id = max(1, self.reserved_to + 1 + by - 15)
         set_next_id(self.db, next_id)
         self.moved_back = next_id <= self.reserved_to
@@ -110,5 +110,5 @@ class Hosts(RuleBasedStateMachine):
 
 def test_no_sequence_of_reservations_returns_imports_and_meddling_repeats_an_id(db: Database) -> None:
     limits = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
-    # It takes any maker of machines, though its types say a class.
+    # It takes any callable that makes a machine, though its types ask for a class.
     run_machine(lambda: Hosts(db), settings=limits)  # type: ignore[arg-type]

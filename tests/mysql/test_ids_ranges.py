@@ -124,7 +124,7 @@ def test_what_is_given_back_is_reserved_again_unless_somebody_came_between(db: D
 
 
 def test_what_others_return_below_a_returned_range_is_no_alarm(db: Database, table: RangeTable) -> None:
-    """Who has returned its own range knows nothing of the ids below it, which others may return after it."""
+    """A process that returned its own range does not know the ids below it, which others may return after it."""
     other = RangeTable(db)
     low = table.reserve(ITEM, 100)
     high = other.reserve(ITEM, 50)
@@ -136,7 +136,7 @@ def test_what_others_return_below_a_returned_range_is_no_alarm(db: Database, tab
 def test_a_table_set_back_below_what_is_kept_is_refused_after_a_tail_was_returned(
     db: Database, table: RangeTable
 ) -> None:
-    """Both tables, as a restored backup has them, so that only this process knows."""
+    """Both tables are set back, as by a restored backup, so that only this process knows."""
     first = table.reserve(ITEM, 100)
     second = table.reserve(ITEM, 100)
     assert table.give_back(IdRange(ITEM, second.last - 9, second.last))
@@ -256,7 +256,7 @@ def cutting(server: str, path: Path, *, deliver: bool) -> Iterator[str]:
                     cut.set()
                     if deliver:
                         target.sendall(data)
-                        # The server answers, so it has committed; the client never hears of it.
+                        # The server answers, so it has committed; the answer never reaches the client.
                         while not answered.wait(0.01) and not closed.is_set():
                             pass
                     break

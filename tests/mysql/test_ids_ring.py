@@ -116,15 +116,15 @@ def test_a_ring_that_somebody_wrote_into_is_given_up_and_its_ids_are_a_gap(host:
     wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host)
     ids = numbers(client.take("item", 700))
-    # A cursor can only be seen to go back behind where the worker saw it last.
+    # The worker notices a cursor that went back only below the place where it saw it last.
     for taken in (701, 702):
-        # Twice, since the worker counts after it has looked.
+        # Twice, since the worker counts after it has checked.
         line = f'wbd_ids_taken_total{{entity_type="item"}} {taken}.0'
         wait_until(functools.partial(host.has_metric, worker, line), "the worker has looked")
         ids.append(client.next_int("item"))
     inode = host.segment.stat().st_ino
     with host.segment.open("r+b") as file:
-        # The cursor of the items' lane, set back to the beginning: every id of it would come again.
+        # The cursor of the lane of items, set back to the beginning: all its ids would come again.
         file.seek(256)
         file.write(b"\0" * 8)
     wait_until(lambda: host.segment.exists() and host.segment.stat().st_ino != inode, "a new ring")
@@ -162,7 +162,7 @@ def test_reserved_ids_that_an_import_brings_are_dropped_from_the_ring(host: Host
 
 
 def test_takers_in_many_processes_and_a_worker_that_ends_cleanly_share_no_id(host: Host, db: Database) -> None:
-    """Takes race the drain of a clean stop; what was given back is given out once."""
+    """Takes race the drain of a clean stop; ids given back are given out once."""
     host.wait_ready(host.start_worker())
     for _ in range(4):
         host.start_taker()
@@ -262,7 +262,7 @@ def test_a_ring_of_another_database_is_set_aside(host: Host, db: Database) -> No
 
 
 def test_what_a_database_has_forgotten_is_not_given_out_and_raises_the_alarm(host: Host, db: Database) -> None:
-    """A backup was restored: other hosts may reserve again what lies in the ring."""
+    """A backup was restored: other hosts may reserve the ids in the ring again."""
     worker = host.start_worker()
     wait_until(lambda: host.left(worker) == 2000, "a range lies behind")
     client = attached(host, timeout_s=3)

@@ -1,4 +1,4 @@
-"""A ring whose file is lost moves whole, though another worker stands by and the database is away."""
+"""A ring whose file is lost moves with all its ids, though another worker stands by and the database is away."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_ids_of_every_type_move_to_the_new_ring_while_the_database_is_away(h
     mariadb.kill()
     try:
         client = IdClient(host.socket, timeout_s=DEADLINE_S)
-        # So that the first type wants a range that it cannot have.
+        # So that the first type needs a range that it cannot get.
         client.take("item", 1500)
         host.segment.unlink()
         wait_until(host.segment.exists, "the ring is back")

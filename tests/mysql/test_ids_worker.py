@@ -1,4 +1,4 @@
-"""Real id_generation processes on a real database: killed, doubled, cut off from it; never an id twice."""
+"""Real id_generation processes on a real database are killed, doubled and cut off from it; no id comes twice."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_no_id_comes_twice_while_the_worker_is_killed_again_and_again(host: Host
     highest = max(int(one[1:]) for one in ids if one[0] == "Q")
     next_id = item_row(db).next_id
     assert highest < next_id
-    # Each kill loses at most what was in the pool, which is two ranges and a tenth, of at most the largest size.
+    # Each kill loses at most the ids in the pool: two ranges and a tenth, of at most the largest size.
     lost = next_id - 1 - sum(one[0] == "Q" for one in ids)
     assert lost <= 7 * 2.1 * 2 * item_row(db).range_size + 4 * 7 * 6
 

@@ -26,7 +26,7 @@ ITEM = 0
 INCR = hiredis.pack_command(("INCR", "item"))
 NEXT = hiredis.pack_command(("NEXT", "item"))
 PING = hiredis.pack_command(("PING",))
-# What the header promises for one call.
+# The limits of one call, from the header.
 TURN_COMMANDS, CHUNK_BYTES, ROUND_SOCKETS = 8192, 16384, 32
 
 
@@ -180,7 +180,7 @@ def test_a_client_that_went_away_goes_back(make: Callable[..., Bench]) -> None:
     rude[0].send(INCR)
     rude[0].close()
     answered, returned = bench.pump.run()
-    # The end of a stream is read in the round after its last bytes, and a round that gives back ends the call.
+    # The end of a stream is read in the round after its last bytes, and a round that returns sockets ends the call.
     none, later = bench.pump.run()
     returned += later
     assert (answered, none) == (2, 0)
@@ -206,7 +206,7 @@ def test_an_id_that_was_taken_is_in_the_socket_or_comes_back(make: Callable[...,
 
 def test_a_turn_ends_and_nobody_has_a_second_chunk_before_the_others_had_one(make: Callable[..., Bench]) -> None:
     bench = make(ids=1_000_000)
-    # Whole commands, so that nobody comes back.
+    # Complete commands, so that no socket comes back.
     chunk = INCR * 678 + hiredis.pack_command(("NEXT", "property")) * 4
     assert len(chunk) == CHUNK_BYTES
     clients = [bench.connect()[0] for _ in range(5)]
@@ -240,7 +240,7 @@ def test_many_that_come_back_do_so_over_several_calls(make: Callable[..., Bench]
 
 
 def test_the_longest_replies_to_the_shortest_commands_fit(make: Callable[..., Bench]) -> None:
-    """In the last of its buffers, behind which a sanitizer watches."""
+    """The replies go into the last of its buffers, whose end a sanitizer watches."""
     bench = make(ids=1000, first=2**63 - 1000)
     others = [bench.connect()[0] for _ in range(ROUND_SOCKETS - 1)]
     for other in others:
@@ -360,7 +360,7 @@ REQUESTS = st.one_of(
 def test_each_chunk_is_answered_up_to_the_first_bytes_that_it_does_not_know(
     requests: list[bytes], cuts: list[int]
 ) -> None:
-    """Beside a plain model, for any bytes cut anywhere."""
+    """The same as a plain model, for any bytes cut anywhere."""
     bench = Bench()
     try:
         client, server = bench.connect()

@@ -1,4 +1,4 @@
-"""Promises of the ring of ids, kept alike by the C code and by its Python twin."""
+"""The promises of the ring of ids, kept by the C code and by its Python twin."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_the_low_mark_wakes_once_until_the_next_range(ring: Any) -> None:
     assert ring.take(0, 5, ALL) == [] and wakes() == 1
     ring.take_one(0)
     assert wakes() == 2
-    # Published and still low: the next who comes says so, served or not, whatever he asks for.
+    # Published and still low: the next taker wakes the publisher, whatever it asks for and whether it gets ids or not.
     asks: tuple[Callable[[], object], ...] = (
         lambda: ring.take_one(0),
         lambda: ring.take(0, 99, ALL),

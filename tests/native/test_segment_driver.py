@@ -11,7 +11,7 @@ from tests.native.conftest import IDS, MEMORY, Compile, check, run
 HERE = Path(__file__).parent
 # The drivers include the other two files, to put pauses into them.
 LAYOUT = IDS / "segment_layout.c"
-# What the programs end with when an id came twice.
+# The programs' exit code when an id came twice.
 DUPLICATE = 3
 FAULT = "-DSEGMENT_FAULT_NO_GENERATION"
 
@@ -58,6 +58,6 @@ def test_without_the_generation_a_sleeper_is_caught_with_an_id_of_somebody_else(
 
 
 def test_without_the_generation_the_threads_are_caught_with_an_id_twice(compile_c: Compile) -> None:
-    """One run in twenty meets a cursor that it has broken itself before it meets a duplicate, so more than one may."""
+    """In one run of twenty the fault breaks the cursor before a duplicate occurs, so there may be more than one run."""
     program = stress(compile_c, "stress_fault", FAULT)
     assert any(run([str(program), str(seed), "400"]).returncode == DUPLICATE for seed in range(10))

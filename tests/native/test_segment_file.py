@@ -1,4 +1,4 @@
-"""A ring in a file: taken over, refused, damaged, and what its publisher notices. The extension alone can share."""
+"""A ring in a file: taken over, refused, damaged, and checked by its publisher. Only the extension can share one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wbd.ids.segment import ALL, BLOCK, SEGMENT_BYTES, UP_TO
 
 BOOT = "b1e8f2d4-boot"
 LANES = 4
-# Where fields lie, as segment.h draws it.
+# Offsets of fields, from the drawing in segment.h.
 VERSION, LAYOUT, BYTES, BOOT_ID, DEVICE, INODE, CLOSED, LANE, LANE_BYTES = 8, 16, 24, 32, 72, 80, 88, 256, 1280
 CURSOR, HEAD, LOW_WORD, HIGH, ADDED, SLOT = 0, 128, 136, 152, 160, 256
 
@@ -52,7 +52,7 @@ class File:
 
 @contextmanager
 def new_file() -> Iterator[File]:
-    """Make a file, in memory where the machine has that."""
+    """Make a file, on tmpfs where the machine has one."""
     shm = Path("/dev/shm")
     with tempfile.TemporaryFile(dir=shm if os.access(shm, os.W_OK) else None) as file:
         yield File(file)
@@ -246,7 +246,7 @@ def test_the_publisher_notices_a_cursor_that_was_moved_back(file: File) -> None:
     for call in (ring.check, lambda: ring.publish(1, 100, 109, 5), lambda: ring.drain(1)):
         with pytest.raises(SegmentUnusable):
             call()
-    # The others are sound, so check() is about all of them and a call is about its own.
+    # The other lanes are sound. check() covers all lanes, a call its own.
     assert ring.publish(0, 1, 10, 5)
 
 
@@ -268,7 +268,7 @@ def test_closing_a_damaged_ring_moves_no_cursor_back(file: File) -> None:
 
 
 def test_a_publisher_that_died_before_the_head_has_published_nothing(file: File) -> None:
-    """Its last steps were the highest id and the slot; the ids are a gap, and the slot is written anew."""
+    """Its last steps were the highest id and the slot; the ids are a gap, and the slot is rewritten."""
     ring = ring_in(file)
     file.write(field(1, HIGH), 60)
     os.pwrite(file.fd, struct.pack("<QQ", 51, 10), field(1, SLOT + 3 * 16))
@@ -301,7 +301,7 @@ def fill(ring: Any, todo: list[tuple[int, int, int]]) -> None:
 
 
 def call_everything(ring: Any, *, publish: bool) -> None:
-    """What is returned is sound, or the lane is said to be damaged."""
+    """A call returns sound ids, or raises that the lane is damaged."""
     for lane in range(LANES):
         with suppress(SegmentUnusable):
             assert 0 <= ring.take_one(lane) <= MAX_ID
@@ -336,7 +336,7 @@ def call_everything(ring: Any, *, publish: bool) -> None:
     before=st.booleans(),
 )
 def test_damage_is_told_or_harmless(todo: Any, damage: Any, publish: bool, before: bool) -> None:
-    """To whoever opens the file, and to whoever had it open before."""
+    """For a process that opens the file, and for one that had it open before."""
     with new_file() as file:
         ring = file.make()
         fill(ring, todo)

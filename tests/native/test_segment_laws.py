@@ -1,4 +1,4 @@
-"""The ring against a plain model of it, and the C code against its twin, over what may be done in whatever order."""
+"""The ring equals a plain model of it, and the C code its twin, for any calls in any order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLES = settings(max_examples=50, stateful_step_count=50, deadline=None)
 
 
 def flat(pieces: list[tuple[int, int]]) -> list[int]:
-    """Return the ids of *pieces*, which are in order and joined where they can be."""
+    """Return the ids of *pieces*, which are in order and joined where they are adjacent."""
     assert all(first <= last for first, last in pieces)
     assert all(before[1] + 1 < after[0] for before, after in pairwise(pieces))
     return [number for first, last in pieces for number in range(first, last + 1)]
@@ -98,7 +98,7 @@ class Model(RuleBasedStateMachine):
     def take_block(self, count: int) -> None:
         ids = self.ids
         starts = [i for i in range(len(ids) - count + 1) if ids[i + count - 1] - ids[i] == count - 1]
-        # A block begins where what is consecutive begins: shorter pieces end in front of it.
+        # A block begins at the start of consecutive ids: shorter pieces end in front of it.
         expected: list[int] = []
         if starts:
             self.skipped += starts[0]
@@ -156,7 +156,7 @@ lanes = st.integers(0, 1) | st.integers(-1, 4)
 
 
 class Twins(RuleBasedStateMachine):
-    """Both are asked the same, however odd, and answer the same."""
+    """Both get the same calls, however odd, and give the same answers."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Processes that share a ring: every id once, whoever is killed at whatever instruction. And no leak in any of them."""
+"""Processes share a ring: every id comes once, whichever is killed at whatever instruction. None of them leaks."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Cast:
                 os.sched_yield()
 
     def publish(self, log: Path, chance: random.Random) -> None:
-        """Write first and last down before they are published; what was, shows in the ring."""
+        """Write first and last down before they are published; the ring shows whether they were."""
         fd = os.open(self.path, os.O_RDWR)
         fcntl.flock(fd, fcntl.LOCK_EX)
         ring = native().Segment(fd, BOOT, publish=True)
@@ -251,7 +251,7 @@ def test_results_errors_and_arguments_are_let_go() -> None:
     gc.collect()
     grown_bytes = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    # One byte a call would be 500; one mapping a call 500 lines.
+    # One byte per call would be 500 bytes, one mapping per call 500 lines.
     assert grown_bytes < 500
     assert len(gc.get_objects()) - objects < 100
     assert sys.getrefcount(ring) == references

@@ -16,7 +16,7 @@ COUNT_MAX = 50
 
 
 def taker(kind: str) -> Any:
-    """Return a taker that tells what came to its slow path."""
+    """Return a taker that records the calls of its slow path."""
 
     class Slow(native().Taker if kind == "c" else segment_twin.Taker):  # type: ignore[misc]
         def _slow_next(self, entity_type: Any) -> Any:

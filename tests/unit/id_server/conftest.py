@@ -24,7 +24,7 @@ from wbd.runtime.clock import Clock
 
 ITEM = EntityType.ITEM
 DEADLINE_S = 10.0
-# Entity schemas are what a client asks for to get on the fast path, so tests ask for the other types.
+# A client asks for an entity schema to get on the fast path, so tests ask for the other types.
 WARM_TYPE = EntityType.ENTITYSCHEMA
 WAYS = ["fast", "slow"]
 
@@ -43,11 +43,11 @@ def encode(*parts: str) -> bytes:
 
 
 class Client:
-    """A plain socket that speaks RESP, so that a test says exactly which bytes go when."""
+    """A plain socket that speaks RESP, so that a test decides exactly when which bytes are sent."""
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        # With a timeout it would not wait while the queue of connections is full.
+        # With a timeout, connect() would fail while the queue of connections is full.
         self.socket.connect(str(path))
         self.socket.settimeout(DEADLINE_S)
         self.reader = hiredis.Reader()
@@ -76,7 +76,7 @@ class Client:
 
 
 def make_pool(way: str, ids: int = 1000) -> IdPool:
-    """A pool with *ids* of each type, and a thousand entity schemas; the twin of the segment has no fast path."""
+    """Return a pool with *ids* of each type, but 1,000 entity schemas; "slow" uses the twin, which has no fast path."""
     if way == "fast" and Segment is segment_twin.Segment:  # type: ignore[comparison-overlap]
         without("wbd.ids._segment is not built")
     pool = IdPool(cast(Segment, segment_twin.Segment(publish=True)) if way == "slow" else None)
@@ -87,7 +87,7 @@ def make_pool(way: str, ids: int = 1000) -> IdPool:
 
 
 def connect_to(server: IdServer) -> Client:
-    """A client that the fast path serves, if there is one."""
+    """Return a client that the fast path serves, if there is one."""
     client = Client(server.address.path)
     before = server.fast_path_clients or 0
     client.ask("INCR", WARM_TYPE)

@@ -1,4 +1,4 @@
-"""One process a host has the socket; its file is never in the way."""
+"""One process a host has the socket, and a file that it left is never in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the id server treats clients: how many, who, how long, and how it takes its leave."""
+"""Whom the id server admits, how many clients, and for how long; and how it ends their connections."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_client_that_never_reads_stops_being_served_and_is_dropped(
     with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
         while True:
             deaf.send(pipeline)
-    # It sent until nothing more went in, so nothing of it is taken any more.
+    # The client's socket buffer is full, so the server reads no more from it.
     taken = server.pool[ITEM].state().taken
     assert taken * len(b"$9\r\nQ12345678\r\n") < 8 * 1024 * 1024, "replies that wait are bounded"
     assert connect(server).ask("INCR", "property") == 1
@@ -108,7 +108,7 @@ def test_what_came_in_before_the_end_is_answered(serve: Serve, connect: Connect)
     assert held.wait(DEADLINE_S)
     for client in clients:
         client.send(encode("INCR", "item") * 2)
-    # It has set its mark when its thread waits for the server's, which cannot be seen from here; either order is right.
+    # Whether stop() or the requests reach the server first cannot be seen from here; either order is right.
     stopping = threading.Thread(target=server.stop)
     stopping.start()
     go_on.set()
@@ -138,7 +138,7 @@ sys.stdin.read()
 
 @contextlib.contextmanager
 def many(server: IdServer, number: int, request: bytes) -> Iterator[None]:
-    """So many clients in another process, that say *request*, read the reply and are silent then."""
+    """Open *number* clients in another process; each sends *request*, reads the reply and stays silent."""
     command = [sys.executable, "-c", _MANY, str(server.address.path), str(number), request.decode()]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -155,7 +155,7 @@ def resident_bytes() -> int:
 def test_ten_thousand_idle_clients_keep_nobody_from_being_served(
     serve: Serve, connect: Connect, request_: bytes
 ) -> None:
-    # Both ends count against a limit of their own process; this one has other files too.
+    # Each end counts against its own process's limit of files; this process has other files, too.
     number = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200)
     server = serve(ids=20_000, clients_max=number)
     before = resident_bytes()
@@ -189,7 +189,7 @@ print(client.recv(1000).decode(), end="")
 
 
 def ask_as(server: IdServer, uid: int, gid: int, *groups: int) -> str:
-    """What a process of that user and those groups is told."""
+    """Return the reply of the server to a process of that user and those groups."""
     arguments = [str(server.address.path), str(uid), str(gid), " ".join(map(str, groups))]
     done = subprocess.run([sys.executable, "-c", _ASK_AS, *arguments], capture_output=True, timeout=30)
     return (done.stdout or done.stderr.splitlines()[-1]).decode()
@@ -197,7 +197,7 @@ def ask_as(server: IdServer, uid: int, gid: int, *groups: int) -> str:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that any user may enter, as those of pytest are not."""
+    """A folder that any user may enter, unlike those of pytest."""
     if os.geteuid() != 0:
         pytest.skip("only root can be somebody else")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What the id server answers to commands, good and bad, whole and in pieces, over a real Unix socket."""
+"""The answers of the id server to commands, valid and not, at once and in pieces, over a real Unix socket."""
 
 from __future__ import annotations
 
@@ -201,12 +201,12 @@ def test_commands_are_counted_whoever_answers_them(serve: Serve, connect: Connec
     client.send(encode("NEXT", "item") + encode("NEXT", "item", "3") + encode("nonsense"))
     assert [client.read(), client.read()] == [b"Q101", [b"Q102", b"Q103", b"Q104"]]
     client.read()
-    # The one that got the client on the fast path, the hundred, the three, and this one, which is not over yet.
+    # The one that got the client on the fast path, the hundred, and the three; this one is not counted yet.
     assert "total_commands_processed:104" in client.ask("INFO").decode().splitlines()
 
 
 def send_and_wait(client: Client, piece: bytes) -> None:
-    """Send a piece, and let the server read it before anything else comes."""
+    """Send a piece, and wait until the server has read it."""
 
     def is_read() -> bool:
         return fcntl.ioctl(client.socket, termios.TIOCOUTQ, bytes(4)) == bytes(4)
@@ -228,7 +228,7 @@ PIPELINE = st.lists(
 
 
 def replies(way: str, data: bytes, cuts: list[int]) -> bytes:
-    """What a client gets for *data* sent in pieces, after another has sent it whole and the server remembers it."""
+    """Return the replies to *data* sent in pieces, after another client sent it at once and the server remembers it."""
     with tempfile.TemporaryDirectory() as folder:
         server = IdServer(make_pool(way, 10_000), SocketFile(Path(folder) / "ids.sock"))
         assert server.start()
@@ -265,6 +265,6 @@ def test_replies_are_the_same_for_bytes_that_come_one_by_one(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_rest_of_a_command_is_not_taken_for_one_that_was_seen_before(way: str) -> None:
-    # Each header comes alone, and what follows is the same bytes in both commands.
+    # Each header comes alone, and the bytes that follow are the same in both commands.
     data = b"*2\r\n$4\r\nNEXT\r\n$4\r\nitem\r\n*3\r\n$4\r\nNEXT\r\n$4\r\nitem\r\n$1\r\n2\r\n"
     assert replies(way, data, [4, 24, 28, 48]) == b"$2\r\nQ4\r\n*2\r\n$2\r\nQ5\r\n$2\r\nQ6\r\n"

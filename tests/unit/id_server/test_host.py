@@ -1,4 +1,4 @@
-"""One process a host has ring and socket; without a database it serves what is there and says what is wrong."""
+"""One process a host has ring and socket; without a database it serves the ids that it has, and says what is wrong."""
 
 from __future__ import annotations
 

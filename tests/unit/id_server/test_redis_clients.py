@@ -1,4 +1,4 @@
-"""Redis' own clients work with the id server as they are."""
+"""Clients made for Redis work with the id server unchanged."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def test_redis_benchmark_runs_without_an_error_reply(serve: Serve) -> None:
         )
         assert done.returncode == 0 and not done.stderr and "requests per second" in done.stdout
         assert "rror" not in done.stdout
-    # It stops at a whole pipeline, so it may take a few more than it was told to.
+    # It sends complete pipelines, so it may take a few more than it was told to.
     assert 4000 <= server.pool[ITEM].state().taken < 4000 + 20 * 32

@@ -1,4 +1,4 @@
-"""What the id server does while a lane is short of ids."""
+"""Commands wait while a lane is short of ids, in order, and not for ever."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_damaged_ring_is_an_error_and_takes_nothing(tmp_path: Path) -> None:
         assert server.start()
         try:
             client = connect_to(server)
-            # The word that says which item id is the next.
+            # The cursor of the lane of items.
             os.pwrite(file.fileno(), b"\xff" * 8, 256)
             for command in (
                 ["INCR", "item"],

@@ -1,4 +1,4 @@
-"""The judge of the chaos run: it sees a planted duplicate, a planted loss, and what else should not be."""
+"""The judge of a chaos run finds planted duplicates, losses, and everything else that must not occur."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ ITEM = EntityType.ITEM
 
 
 class Restartable:
-    """A server whose successors go on where it ended, as id ranges in a database would have it."""
+    """A server whose successors continue where it ended, as the id ranges of a database make them do."""
 
     def __init__(self, path: Path, wait_s: float = 5.0) -> None:
         self.path = path
@@ -215,7 +215,7 @@ def test_a_socket_that_is_not_ours_to_use_says_so_at_once(server: Restartable) -
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        # In a child, since root may connect to any socket and cannot become itself again after it was somebody else.
+        # In a child: root may connect to any socket, and a process that has given up root cannot become root again.
         try:
             if os.geteuid() == 0:
                 os.setuid(65534)

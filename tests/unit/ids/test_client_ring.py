@@ -55,7 +55,7 @@ class RingServer:
         assert self.server.start()
 
     def name(self, attachment: Attachment | str) -> None:
-        """Answer ATTACH so from now on."""
+        """Answer ATTACH with this from now on."""
         self.server.attachment = attachment
 
     def stop(self) -> None:
@@ -297,7 +297,7 @@ def test_tasks_that_wait_for_a_dry_ring_all_end_in_time(ring: RingServer) -> Non
 
 
 def test_interrupts_at_any_moment_leave_a_client_that_works(ring: RingServer) -> None:
-    """A handler that raises may come between any two steps, also between taking the lock and knowing it."""
+    """A handler that raises may run between any two steps, also right after the lock was acquired."""
 
     class Interrupt(BaseException):
         pass
@@ -306,7 +306,7 @@ def test_interrupts_at_any_moment_leave_a_client_that_works(ring: RingServer) ->
         raise Interrupt
 
     def settle() -> None:
-        """Python runs handlers when a function begins: that of a signal that came before this one has run then."""
+        """Python runs handlers when a function begins, so the handler of an earlier signal has run after this call."""
 
     client = IdClient(ring.socket, timeout_s=20, shared_memory=False)
     before = signal.signal(signal.SIGALRM, interrupt)

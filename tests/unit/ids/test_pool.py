@@ -1,4 +1,4 @@
-"""A lane gives each of its ids out once, in order, whatever mix of takes and adds comes."""
+"""A lane gives each of its ids out once, in order, in any mix of takes and adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ring's file has one publisher at a time, survives its death, and is never believed without a look."""
+"""The ring's file has one publisher at a time, survives its death, and is never trusted unchecked."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_segment_of_an_earlier_boot_is_set_aside_because_its_last_takes_may_be
 
 
 def test_a_full_tmpfs_is_a_clear_error_and_leaves_no_half_a_file(path: Path) -> None:
-    """In a process with a mount of its own, of one page, that something else has used up."""
+    """In a process that has a tmpfs of its own, whose only page another file uses."""
     path.parent.mkdir(mode=0o700)
     script = (
         "import ctypes, os, sys; from pathlib import Path; from wbd.errors import SegmentUnusable\n"
