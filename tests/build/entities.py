@@ -158,3 +158,74 @@ def revisions(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
                 members.pop(name, None)
         new[key] = members
     return old, new
+
+
+def _texts_of(draw: st.DrawFn) -> Any:
+    found = {code: {"language": code, "value": draw(texts)} for code in draw(st.sets(languages, max_size=2))}
+    return found or draw(st.sampled_from([{}, []]))
+
+
+def _claims_of(draw: st.DrawFn) -> Any:
+    names = draw(st.lists(st.sampled_from(["P1", "P3", "P7"]), unique=True, max_size=2))
+    return {name: [draw(statements(name, 0))] for name in names} or draw(st.sampled_from([{}, []]))
+
+
+@st.composite
+def entities(draw: st.DrawFn) -> dict[str, Any]:
+    """Sound entities of every type, and redirects."""
+    kind = draw(st.sampled_from(["item", "item", "property", "lexeme", "mediainfo", "redirect"]))
+    if kind == "item":
+        return draw(items())
+    if kind == "redirect":
+        return {"entity": "Q1", "redirect": "Q2"}
+    entity: dict[str, Any] = {"type": kind, "id": {"property": "P1", "lexeme": "L1", "mediainfo": "M1"}[kind]}
+    entity["statements" if kind == "mediainfo" else "claims"] = _claims_of(draw)
+    if kind == "lexeme":
+        forms = [{"id": "L1-F1", "representations": _texts_of(draw), "grammaticalFeatures": ["Q1"]}]
+        entity.update(lemmas=_texts_of(draw), language="Q1", lexicalCategory="Q2")
+        entity["forms"] = [{**form, "claims": _claims_of(draw)} for form in forms]
+        entity["senses"] = [{"id": "L1-S1", "glosses": _texts_of(draw), "claims": _claims_of(draw)}]
+    else:
+        entity["labels"] = _texts_of(draw)
+    if kind == "property":
+        entity["datatype"] = draw(st.sampled_from(["quantity", "external-id", "wikibase-item"]))
+    return entity
+
+
+odd_datavalues = st.one_of(
+    st.sampled_from([None, "x", 5, [], {}, {"type": "string"}, {"value": "x"}, {"type": [], "value": 1}]),
+    st.builds(
+        datavalue,
+        st.sampled_from(["string", "time", "quantity", "globecoordinate", "monolingualtext", "wikibase-entityid", "x"]),
+        st.sampled_from([None, "x", 5, [], {}, ["Q1"]]),
+    ),
+    st.builds(
+        lambda value, name, odd: {**value, "value": {**value["value"], name: odd}},
+        st.one_of(_times, _quantities, _coordinates, VALUES["monolingualtext"], VALUES["wikibase-item"]),
+        st.sampled_from(
+            [
+                *("time", "timezone", "before", "after", "precision", "calendarmodel", "amount", "unit", "upperBound"),
+                *("lowerBound", "latitude", "longitude", "globe", "text", "language", "id", "entity-type"),
+            ]
+        ),
+        st.sampled_from(
+            [None, "", "x", "0", "1.5", " 1", 0, -1, 400, 1.5, True, [], {}, "Q0", "q5", "other:Q5", "form"]
+        ),
+    ),
+)
+"""Datavalues of which Wikibase reads some and refuses the others."""
+
+PLACES = ("mainsnak", "qualifiers", "references")
+"""Where a snak can stand."""
+
+
+def item_with(where: str, value: Any) -> dict[str, Any]:
+    """Return an item whose one statement has a value snak of P1 in this place, and otherwise only unknown values."""
+    snak = {"snaktype": "value", "property": "P1", "datavalue": value}
+    unknown = {"snaktype": "somevalue", "property": "P1"}
+    statement: dict[str, Any] = {"id": "Q1$1", "rank": "normal", "mainsnak": snak if where == "mainsnak" else unknown}
+    if where == "qualifiers":
+        statement["qualifiers"] = {"P1": [snak]}
+    if where == "references":
+        statement["references"] = [{"snaks": {"P1": [snak]}}]
+    return {"type": "item", "id": "Q1", "claims": {"P1": [statement]}}

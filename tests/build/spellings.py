@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
-_DELETED = object()
+Path = tuple[str | int, ...]
+"""Keys and indexes that lead to a place in JSON."""
+
+DELETED: Final = object()
+"""As the new value of a place: take it out."""
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+JUNK: Final[list[Any]] = [
+    *(None, True, False, 0, -1, 1, 3, 10**30, -(10**400), 1.5, float("nan"), float("inf"), -1e308, 1e-320),
+    *("", "x", "Q1", "q7", " Q1\n", "P1", "Q1> <x", "_:x", "//x", "$1", "%", "\ud800", "a\udfffb"),
+    *('http://a b/"<>\x00\x7f\x85\u2028', "\x00\x1f", "en\ud800", "en_us", "-en", "en-", "a" * 300),
+    *("+00000002013-00-00T00:00:00Z", "+99999999999999999-01-01T00:00:00Z", "-9999999999999999-12-31T23:59:61Z"),
+    *("+0000-00-00T00:00:00Z", "+2013-02-31T00:00:00Z", "1e5", f"+{'9' * 200}", "9" * 126, "-0", "+\u0661"),
+    *("value", "somevalue", "novalue", "string", "time", "quantity", "globecoordinate", "monolingualtext"),
+    *("wikibase-entityid", "external-id", "url", "math", "commonsMedia", "item", "property", "lexeme", "preferred"),
+    *([], {}, [[]], [{}], [None], ["Q1", 3], {"a": 1}, {"en": None}, {"id": "Q1"}, {"P1": [{}]}, nested(2000)),
+]
 
 
 def shuffled(value: Any, draw: st.DrawFn) -> Any:
@@ -48,3 +73,25 @@ def broken(draw: st.DrawFn, data: bytes) -> bytes:
         piece = draw(st.sampled_from([*pieces, data[start:end] * 2, b'"id":"x",', b'"type":"item",', b'"en":{},']))
         data = data[:start] + piece + data[end:]
     return data
+
+
+def nodes(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield every place in a value."""
+    if path:
+        yield path
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield from nodes(member, (*path, key))
+
+
+def changed(entity: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    """Return a copy with another value in one place."""
+    result = copy.deepcopy(entity)
+    holder: Any = result
+    for step in path[:-1]:
+        holder = holder[step]
+    if value is DELETED:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = value
+    return result

@@ -10,6 +10,7 @@ import orjson
 
 from tests.fuzz.choices import Choices
 from wbd.demo.entities import EntityGenerator
+from wbd.entity.check import check_entity
 from wbd.errors import BadEntity
 from wbd.mapping.context import DUMP, FULL, TRUTHY, MappingContext
 from wbd.mapping.entity import map_entity
@@ -145,3 +146,23 @@ def mapped(entity: Any, context: MappingContext) -> list[str] | BadEntity:
         return map_entity(entity, context)
     except BadEntity as error:
         return error
+
+
+def is_accepted(entity: Any) -> bool:
+    """Tell whether the import accepts an entity; an error of it has a place."""
+    try:
+        check_entity(entity)
+    except BadEntity as error:
+        assert error.place, f"no place: {error}"
+        return False
+    return True
+
+
+def check_grammar(entity: Any, found: list[str] | BadEntity, context: MappingContext) -> None:
+    """Assert that an entity maps if the import accepts it, with a note just where a snak is broken."""
+    if not is_accepted(entity):
+        return
+    assert isinstance(found, list), f"accepted, and not mapped: {found}"
+    if "redirect" not in entity and context.flavour.statements:
+        noted = any("triple, please ignore" in line and "comment>" in line for line in found)
+        assert noted == bool(check_entity(entity).broken_snaks), "a note without a broken snak, or the other way round"

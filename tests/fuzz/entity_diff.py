@@ -4,8 +4,8 @@ Oracle: where both sides map, the diff by parts is the difference of the two map
 unlinked triples that follow from the whole graphs; applied to the old lines it gives the new ones; what is linked
 was added and what is unlinked was removed; turned round it is the diff of the way back. Where a side is broken, the
 diff is BadEntity with a place, or it looked into nothing that is broken: then the way back is the same turned round.
-One broken side alone, whose part then differs, is always BadEntity. Parts that are equal in Python are the same part:
-to tell 0 from -0.0 and from false is not promised.
+One broken side alone, whose part then differs, is always BadEntity. Sides that the import accepts have a diff. Parts
+that are equal in Python are the same part: to tell 0 from -0.0 and from false is not promised.
 
 Input: choices of a generated entity, changes that make the old side of it, and more that make the new one.
 """
@@ -70,6 +70,8 @@ def check(data: bytes) -> None:
     there, back = _diff(old, new, context), _diff(new, old, context)
     assert repr((old, new)) == repr(sides), "the diff changed its input"
     before, after = entities.mapped(old, context), entities.mapped(new, context)
+    if entities.is_accepted(old) and entities.is_accepted(new):
+        assert isinstance(there, RdfDiff), f"both sides are accepted, and the diff is {there!r}"
     if isinstance(there, BadEntity):
         assert there.place, f"no place: {there}"
         assert isinstance(back, BadEntity), "broken in one direction only"

@@ -3,7 +3,8 @@
 Oracle: JSON that is an object gives lines or BadEntity; BadEntity has its place in the JSON, unless the whole is
 wrong. Lines are unique, each is one canonical triple, and the project's own reader reads exactly them (language tags
 apart, which it writes in lower case); what a strict parser reads too has the same number of triples. A context that
-mapped other entities before gives the same lines as a new one, and the entity is not changed.
+mapped other entities before gives the same lines as a new one, and the entity is not changed. What the import accepts
+has lines, and a note in them just where a snak is broken.
 
 Input: an even first byte chooses a generated entity and changes to it; behind an odd one stands JSON text.
 """
@@ -49,6 +50,7 @@ def check(data: bytes) -> None:
     before = copy.deepcopy(entity)
     found = entities.mapped(entity, context)
     assert repr(entity) == repr(before), "the mapping changed its input"
+    entities.check_grammar(entity, found, context)
     used = entities.mapped(entity, _used(context))
     if isinstance(found, BadEntity):
         assert isinstance(used, BadEntity) and (found.place, str(found)) == (used.place, str(used))

@@ -22,11 +22,11 @@ from wbd.commands.rdf_files import (
 )
 from wbd.diff.entities import diff_entities
 from wbd.diff.graphs import diff_documents, has_own_labels
+from wbd.entity.check import find_fault
 from wbd.errors import BadEntity, BadInput, GraphTooHard
 from wbd.mapping.config import mapping_context
 from wbd.mapping.context import FLAVOURS, MappingContext
 from wbd.mapping.entity import FAULTS
-from wbd.mapping.faults import find_fault
 from wbd.rdf.documents import N_QUADS, TRIG, Document, read_document
 from wbd.rdf.formats import FORMATS, write_lines
 from wbd.rdf.graph_diff import RdfDiff

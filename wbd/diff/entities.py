@@ -27,8 +27,8 @@ from wbd.mapping.entity import (
     MappingContext,
     alias_group,
     map_entity,
+    member_texts,
     raise_fault,
-    term_text,
 )
 from wbd.mapping.statements import local_name
 from wbd.mapping.vocabulary import Vocabulary
@@ -170,18 +170,14 @@ def _write_terms(key: str, old: Side, new: Side, rest: Rest) -> bool:
         if rest.terms:
             return False
         names = {**before, **after}
-    removed = dict.fromkeys(text for name in names if name in before for text in _texts(key, before[name]))
-    added = dict.fromkeys(text for name in names if name in after for text in _texts(key, after[name]))
+    removed = dict.fromkeys(member_texts(key, (before[name] for name in names if name in before)))
+    added = dict.fromkeys(member_texts(key, (after[name] for name in names if name in after)))
     for side, own, others in ((old, removed, added), (new, added, removed)):
         for text in own:
             if text not in others:
                 for predicate in side.mapper.term_predicates[key]:
                     side.mapper.lines.append(f"{side.mapper.subject} {predicate} {text} .")
     return True
-
-
-def _texts(key: str, member: Any) -> list[str]:
-    return [term_text(term) for term in (alias_group(member) if key == "aliases" else (member,))]
 
 
 def _keyed_by_language(key: str, terms: Mapping[str, Any]) -> bool:

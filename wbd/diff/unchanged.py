@@ -6,13 +6,15 @@ a changed part has on one side only has not changed where an unchanged part has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from wbd.diff.groups import Group
+from wbd.entity.walk import has_snaks, snaks
 from wbd.mapping.context import MappingContext, PropertyTerms
 from wbd.mapping.entity import EntityMapper
-from wbd.mapping.statements import StatementMapper, local_name, reference_name
+from wbd.mapping.statements import COMMENT, StatementMapper, local_name, reference_name
+from wbd.mapping.values import BROKEN
 
 
 class Rest:
@@ -75,7 +77,7 @@ def truthy_kept(groups: Iterable[Group], lines: Set[str], mapper: EntityMapper) 
                 continue
             main = statement["mainsnak"]
             prop = statement_mapper.properties[main["property"]]
-            own = (prop.direct, prop.direct_normalized, prop.novalue[: prop.novalue.index(">") + 1])
+            own = (prop.direct, prop.direct_normalized, prop.novalue[: prop.novalue.index(">") + 1], COMMENT)
             if not predicates.isdisjoint(own):
                 term = statement_mapper.value(main, prop) if main["snaktype"] == "value" else None
                 statement_mapper.truthy(mapper.subject, local_name(statement["id"]), main, prop, term)
@@ -130,11 +132,11 @@ class SharedByParts:
         statement_mapper = StatementMapper(self.context, lines)
         if self.has_values:
             self.value_keys = {
-                _value_key(snak)
+                key
                 for group in groups
                 for statement in (*group.before, *group.after, *group.details_before, *group.details_after)
-                for snak in _snaks(statement)
-                if _is_deep(snak)
+                for snak in snaks(statement)
+                if (key := _value_key(snak)) is not None
             }
         alike = [*unchanged, *(group.alike for group in groups)]
         if rest.statements:
@@ -144,49 +146,41 @@ class SharedByParts:
             for statement in statements:
                 for reference in statement.get("references") or ():
                     name = reference_name(reference)
-                    if f"{self.wdref}{name}>" in self.subjects:
+                    if f"{self.wdref}{name}>" in self.subjects and has_snaks(reference):
                         statement_mapper.reference(name, reference)
                 if self.has_values:
                     self._values(statement, statement_mapper)
         return set(lines)
 
     def _values(self, statement: Mapping[str, Any], mapper: StatementMapper) -> None:
-        for snak in _snaks(statement):
-            if _is_deep(snak) and _value_key(snak) in self.value_keys:
+        for snak in snaks(statement):
+            if _value_key(snak) in self.value_keys:
                 term = mapper.value(snak, mapper.properties[snak["property"]])
                 lines = getattr(term, "lines", ())
                 if any(line[: line.index(">") + 1] in self.subjects for line in lines):
                     mapper.lines += lines
 
 
-def _snaks(statement: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield all snaks of a statement, or of parts of one."""
-    if "mainsnak" in statement:
-        yield statement["mainsnak"]
-    for group in (statement.get("qualifiers") or {}).values():
-        yield from group
-    for reference in statement.get("references") or ():
-        for group in (reference["snaks"] or {}).values():
-            yield from group
-
-
-def _is_deep(snak: Mapping[str, Any]) -> bool:
-    if snak["snaktype"] != "value":
-        return False
-    datavalue = snak["datavalue"]
-    # Text has no value node, whatever its type says.
-    return type(datavalue["value"]) is not str and datavalue["type"] in _DEEP_TYPES
-
-
-def _value_key(snak: Mapping[str, Any]) -> str:
+def _value_key(snak: Mapping[str, Any]) -> str | None:
     """
-    Return what equal value nodes have alike: a time's text, of others the type.
+    Return what equal value nodes have in common: the text of a time, of other values the type.
 
     Different quantities share normalized nodes, and different coordinates one whose digits are rounded.
+
+    Returns:
+        None for a snak without a value node: of another type, without a value, or broken.
     """
-    kind: str = snak["datavalue"]["type"]
-    # Leading zeros of the year say nothing.
-    return snak["datavalue"]["value"]["time"].lstrip("+-0") if kind == "time" else kind
+    if snak["snaktype"] != "value":
+        return None
+    try:
+        datavalue = snak["datavalue"]
+        kind: str = datavalue["type"]
+        if kind not in _DEEP_TYPES:
+            return None
+        # Leading zeros of the year say nothing.
+        return datavalue["value"]["time"].lstrip("+-0") if kind == "time" else kind
+    except BROKEN:
+        return None
 
 
 # Types of data values that have value nodes.

@@ -1,28 +1,50 @@
-"""Parsed entity JSON becomes a checked Entity with its content hash, and the bytes of its snapshots.
+"""The one grammar of entity JSON: parsed JSON becomes a checked Entity, and the bytes of its snapshots.
 
-No I/O, no clock. What passes here has the shape that the mapping to RDF and the tables of rows take for granted; it
-is not a full check of the data model: unknown datatypes and further members pass as they are.
+An entity that check_entity accepts has index rows, triples, and a diff against any other accepted revision of it. An
+entity that it refuses has an error with its JSON path. A value that Wikibase cannot read does not cost the entity: its
+snak is broken, is kept as it is, and is listed in Entity.broken_snaks.
+
+The mapping uses its input unchecked and calls find_fault after it has failed, so that good input does not pay for the
+check. This is not a full check of the data model: unknown datatypes and further members pass as they are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from wbd.entity.check_statements import check_claims, kind_of
+from wbd.entity.check_statements import Findings, check_claims
 from wbd.entity.content import content_hash
-from wbd.entity.ids import MAX_ID, EntityType, parse_id
+from wbd.entity.ids import (
+    MAX_ID,
+    EntityId,
+    EntityType,
+    PartType,
+    is_item_id,
+    is_part_id,
+    normalize_mention,
+    parse_id,
+)
+from wbd.entity.values import kind_of, shown
 from wbd.errors import BadEntity, BadInput
 
 _MODIFIED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 # Column widths of schema.sql.
 _LANGUAGE = re.compile(r"[A-Za-z0-9_-]{1,50}")
 _SITE = re.compile(r"[A-Za-z0-9_-]{1,50}")
+
+# The data model nests 14 deep, from the entity to the value of a snak in a reference of a form's statement. Values of
+# types that Wikibase does not know may be deeper, but orjson writes at most 254 levels and recursion has its limits.
+_DEPTH_MAX: Final = 100
+_INTEGER_MIN: Final = -(2**63)
+_INTEGER_MAX: Final = 2**64 - 1
+_PLACE_CHARACTERS_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +57,7 @@ class Entity:
         lastrevid: its revision number where it comes from, if it says.
         modified: when that revision was made, ISO 8601, if it says.
         content_hash: SHA-256 in hex of the canonical bytes; equal for equal content in different spelling.
+        broken_snaks: the error of each snak whose value Wikibase cannot read, with the place of the fault.
     """
 
     id: str
@@ -44,11 +67,15 @@ class Entity:
     modified: str | None
     redirect: str | None
     content_hash: str
+    broken_snaks: tuple[BadEntity, ...] = ()
 
 
-def check_entity(data: dict[str, Any]) -> Entity:
+def check_entity(data: dict[str, Any], repositories: Container[str] = ()) -> Entity:
     """
     Check one parsed entity.
+
+    Args:
+        repositories: names of foreign repositories whose entities can be values.
 
     Raises:
         BadEntity: with the JSON path of the first fault.
@@ -64,9 +91,36 @@ def check_entity(data: dict[str, Any]) -> Entity:
     if given is None:
         raise BadEntity("entity without type; expected item, property, lexeme or entityschema", "type")
     if given != entity_id.type:
-        raise BadEntity(f"is {_shown(given)}, but the id {data['id']} is of type {entity_id.type}", "type")
-    _check_parts(data, entity_id.type)
-    return Entity(data["id"], entity_id.type, data, lastrevid, modified, None, content_hash(data))
+        raise BadEntity(f"is {shown(given)}, but the id {data['id']} is of type {entity_id.type}", "type")
+    findings = Findings(repositories)
+    _check_parts(data, entity_id.type, findings)
+    broken = tuple(findings.broken_snaks)
+    return Entity(data["id"], entity_id.type, data, lastrevid, modified, None, _hash_of(data), broken)
+
+
+def find_fault(entity: Any) -> BadEntity | None:
+    """
+    Return what makes an entity unfit for the mapping, with its JSON path; None when there is nothing.
+
+    Entities of all types are looked at, as the mapping takes them: also MediaInfo, ids in lower case, and entities of
+    foreign repositories. Broken snaks are no fault, because the mapping does without their values.
+    """
+    try:
+        if not isinstance(entity, dict):
+            raise BadEntity(f"is {kind_of(entity)}, expected an entity object")
+        if "redirect" in entity:
+            _mentioned_id(entity.get("entity"), "entity")
+            _mentioned_id(entity["redirect"], "redirect")
+            return None
+        _mentioned_id(entity.get("id"), "id")
+        if not isinstance(entity.get("type"), str) or not entity["type"]:
+            raise BadEntity(f"is {shown(entity.get('type'))}, expected an entity type", "type")
+        _revision_number(entity.get("lastrevid"))
+        _modified(entity.get("modified"))
+        _check_parts(entity, entity["type"], Findings())
+    except BadEntity as error:
+        return error
+    return _unwritable(entity)
 
 
 def snapshot_bytes(entity: Entity, revision_id: int, modified: str) -> bytes:
@@ -95,9 +149,54 @@ def _redirect(data: dict[str, Any], lastrevid: int | None, modified: str | None)
     return Entity(str(entity_id), entity_id.type, content, lastrevid, modified, str(target), content_hash(content))
 
 
-def _entity_id(value: Any, place: str) -> Any:
+def _hash_of(data: dict[str, Any]) -> str:
+    """Return the content hash. Raises BadEntity for what JSON in UTF-8 cannot hold, or orjson cannot write."""
+    try:
+        return content_hash(data)
+    except TypeError:
+        raise _unwritable(data) or BadEntity("cannot be written as JSON", "id") from None
+
+
+def _unwritable(entity: Any) -> BadEntity | None:
+    """Find a value that is nested too deep, an integer of over 64 bits, or text with half a surrogate pair."""
+    level: list[tuple[str, Any]] = [("", entity)]
+    for _ in range(_DEPTH_MAX):
+        below: list[tuple[str, Any]] = []
+        for place, value in level:
+            if isinstance(value, dict):
+                for key, member in value.items():
+                    inner = f"{place}.{key}" if place else key
+                    if not _is_unicode(key):
+                        return BadEntity("holds half a surrogate pair in its name", shown(inner)[1:-1])
+                    below.append((inner, member))
+            elif isinstance(value, list):
+                below += ((f"{place}[{index}]", member) for index, member in enumerate(value))
+            elif isinstance(value, str) and not _is_unicode(value):
+                return BadEntity("holds half a surrogate pair", place)
+            elif isinstance(value, int) and not _INTEGER_MIN <= value <= _INTEGER_MAX:
+                return BadEntity(f"is {shown(value)}, expected an integer of at most 64 bits", place)
+        level = below
+    if not level:
+        return None
+    place = level[0][0]
+    shortened = place if len(place) <= _PLACE_CHARACTERS_MAX else f"{place[:_PLACE_CHARACTERS_MAX]}..."
+    return BadEntity(f"nested over {_DEPTH_MAX} deep", shortened)
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _mentioned_id(value: Any, place: str) -> None:
+    try:
+        normalize_mention(value)
+    except (TypeError, ValueError):
+        raise BadEntity(f"is {shown(value)}, expected an entity id such as Q42", place) from None
+
+
+def _entity_id(value: Any, place: str) -> EntityId:
     if not isinstance(value, str):
-        raise BadEntity(f"is {kind_of(value)} ({_shown(value)}), expected text such as Q42", place)
+        raise BadEntity(f"is {kind_of(value)} ({shown(value)}), expected text such as Q42", place)
     try:
         entity_id = parse_id(value)
     except BadInput as error:
@@ -111,7 +210,7 @@ def _revision_number(value: Any) -> int | None:
     if value is None:
         return None
     if type(value) is not int or not 1 <= value <= MAX_ID:
-        raise BadEntity(f"is {_shown(value)}, expected a whole number from 1 to {MAX_ID}", "lastrevid")
+        raise BadEntity(f"is {shown(value)}, expected a whole number from 1 to {MAX_ID}", "lastrevid")
     return value
 
 
@@ -119,7 +218,7 @@ def _modified(value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not _MODIFIED.fullmatch(value):
-        raise BadEntity(f"is {_shown(value)}, expected a time such as 2025-01-15T10:30:00Z", "modified")
+        raise BadEntity(f"is {shown(value)}, expected a time such as 2025-01-15T10:30:00Z", "modified")
     try:
         datetime.fromisoformat(value)
     except ValueError:
@@ -127,21 +226,20 @@ def _modified(value: Any) -> str | None:
     return value
 
 
-def _check_parts(data: dict[str, Any], entity_type: EntityType) -> None:
+def _check_parts(data: dict[str, Any], entity_type: str, findings: Findings) -> None:
     _check_terms(data, "labels")
     _check_terms(data, "descriptions")
     _check_aliases(data)
     _check_sitelinks(data)
-    seen: set[str] = set()
-    check_claims(data, "", seen)
-    if entity_type is EntityType.PROPERTY and not isinstance(data.get("datatype"), str):
+    check_claims(data, "", findings)
+    if entity_type == EntityType.PROPERTY and not isinstance(data.get("datatype"), str):
         raise BadEntity("property without datatype", "datatype")
-    if entity_type is EntityType.LEXEME:
+    if entity_type == EntityType.LEXEME:
         _check_terms(data, "lemmas")
         for name in ("lexicalCategory", "language"):
             _item_id(data.get(name), name)
-        _check_lexeme_parts(data, "forms", "representations", seen)
-        _check_lexeme_parts(data, "senses", "glosses", seen)
+        _check_lexeme_parts(data, "forms", "representations", PartType.FORM, findings)
+        _check_lexeme_parts(data, "senses", "glosses", PartType.SENSE, findings)
 
 
 def _map(holder: dict[str, Any], name: str, prefix: str = "") -> dict[str, Any]:
@@ -170,7 +268,7 @@ def _check_term(language: str, term: Any, place: str) -> None:
         raise BadEntity(f"is {kind_of(term.get('value'))}, expected text", f"{place}.value")
     if term.get("language") != language:
         # As with language fallback, where the text is another language's.
-        raise BadEntity(f"is {_shown(term.get('language'))}, but its key is {language!r}", f"{place}.language")
+        raise BadEntity(f"is {shown(term.get('language'))}, but its key is {language!r}", f"{place}.language")
 
 
 def _check_aliases(data: dict[str, Any]) -> None:
@@ -190,9 +288,11 @@ def _check_sitelinks(data: dict[str, Any]) -> None:
         if not isinstance(link, dict):
             raise BadEntity(f"is {kind_of(link)}, expected an object with site and title", place)
         if link.get("site") != site:
-            raise BadEntity(f"is {_shown(link.get('site'))}, but its key is {site!r}", f"{place}.site")
+            raise BadEntity(f"is {shown(link.get('site'))}, but its key is {site!r}", f"{place}.site")
         if not isinstance(link.get("title"), str):
             raise BadEntity(f"is {kind_of(link.get('title'))}, expected text", f"{place}.title")
+        if not link["title"]:
+            raise BadEntity("is empty, expected the title of a page", f"{place}.title")
         badges = link.get("badges", [])
         if not isinstance(badges, list):
             raise BadEntity(f"is {kind_of(badges)}, expected a list", f"{place}.badges")
@@ -200,21 +300,20 @@ def _check_sitelinks(data: dict[str, Any]) -> None:
             _item_id(badge, f"{place}.badges[{index}]")
 
 
-def _check_lexeme_parts(data: dict[str, Any], name: str, terms: str, seen: set[str]) -> None:
+def _check_lexeme_parts(data: dict[str, Any], name: str, terms: str, part_type: PartType, findings: Findings) -> None:
     parts = data.get(name, [])
     if parts == {}:
         return
     if not isinstance(parts, list):
         raise BadEntity(f"is {kind_of(parts)}, expected a list", name)
     ids: set[str] = set()
-    letter = "F" if name == "forms" else "S"
     for index, part in enumerate(parts):
         place = f"{name}[{index}]"
         if not isinstance(part, dict):
             raise BadEntity(f"is {kind_of(part)}, expected an object", place)
         part_id = part.get("id")
-        if not isinstance(part_id, str) or not re.fullmatch(rf"{data['id']}-{letter}[1-9][0-9]{{0,18}}", part_id):
-            raise BadEntity(f"is {_shown(part_id)}, expected an id such as {data['id']}-{letter}1", f"{place}.id")
+        if not isinstance(part_id, str) or not is_part_id(part_id, data["id"], part_type):
+            raise BadEntity(f"is {shown(part_id)}, expected an id such as {data['id']}-{part_type}1", f"{place}.id")
         if part_id in ids:
             raise BadEntity(f"{part_id} is given twice", f"{place}.id")
         ids.add(part_id)
@@ -224,15 +323,9 @@ def _check_lexeme_parts(data: dict[str, Any], name: str, terms: str, seen: set[s
             raise BadEntity(f"is {kind_of(features)}, expected a list", f"{place}.grammaticalFeatures")
         for position, feature in enumerate(features):
             _item_id(feature, f"{place}.grammaticalFeatures[{position}]")
-        check_claims(part, f"{place}.", seen)
+        check_claims(part, f"{place}.", findings)
 
 
 def _item_id(value: Any, place: str) -> None:
-    # A foreign repository's id has its prefix: wd:Q42.
-    if not isinstance(value, str) or not re.fullmatch(r"(?:[a-z0-9-]+:)?Q[1-9][0-9]{0,18}", value):
-        raise BadEntity(f"is {_shown(value)}, expected an item id such as Q42", place)
-
-
-def _shown(value: Any) -> str:
-    shown = ascii(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    if not is_item_id(value):
+        raise BadEntity(f"is {shown(value)}, expected an item id such as Q42", place)

@@ -17,11 +17,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
+from wbd.entity.ids import normalize_mention
 from wbd.errors import ConfigError
 from wbd.mapping.context import FULL, Flavour, MappingContext, SiteLookup
 from wbd.mapping.sites import SiteTable, wikidata_site
 from wbd.mapping.units import UnitConversion
-from wbd.mapping.values import check_id
 from wbd.mapping.vocabulary import CC0, Site, Vocabulary
 from wbd.mapping.wikidata import FORMATTER_URIS, UNITS
 from wbd.rdf.terms import iri, is_absolute
@@ -66,7 +66,7 @@ def _path(value: str) -> str:
 
 
 def _id(value: str) -> str:
-    if check_id(value) != value:
+    if normalize_mention(value) != value:
         raise ValueError("expected an entity id in upper case")
     return value
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from wbd.entity.ids import normalize_mention
 from wbd.mapping import definitions
 from wbd.mapping.sites import canonical_language, wikidata_site
 from wbd.mapping.units import UnitConversion
-from wbd.mapping.values import ValueBuilders, check_id
+from wbd.mapping.values import ValueBuilders
 from wbd.mapping.vocabulary import Site, Vocabulary
 from wbd.mapping.wikidata import FORMATTER_URIS, UNITS
 from wbd.rdf.prefixes import RDF, SCHEMA, WIKIBASE
@@ -21,8 +22,9 @@ _PORT: Final = re.compile(r":[0-9]*$")
 
 SiteLookup = Callable[[str], Site | None]
 
-Role = tuple[str, str, str, str]
-"""Predicate of simple values, of value nodes, of normalized values; namespace in labels of unknown values."""
+Role = tuple[str, str, str, str, str]
+"""Predicates of simple values, of value nodes, of normalized values; namespace in labels of unknown values; the note
+about a broken value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class PropertyTerms:
         "claim",
         "datatype",
         "direct",
+        "direct_broken",
         "direct_namespace",
         "direct_normalized",
         "novalue",
@@ -84,15 +87,21 @@ class PropertyTerms:
     )
 
     def __init__(self, property_id: str, context: MappingContext) -> None:
-        n, local = context.vocabulary.locate(check_id(property_id))
+        vocabulary = context.vocabulary
+        n, local = vocabulary.locate(normalize_mention(property_id))
+        names = {name: prefix for prefix, name in vocabulary.prefixes.items()}
+        direct, statement, qualifier, reference = (
+            f'"broken {names[namespace]}:{local} triple, please ignore"@en' for namespace in (n.wdt, n.ps, n.pq, n.pr)
+        )
         self.claim = f"<{n.p}{local}>"
         self.direct = f"<{n.wdt}{local}>"
         self.direct_normalized = f"<{n.wdtn}{local}>"
         self.novalue = f"<{RDF}type> <{n.wdno}{local}> ."
+        self.direct_broken = direct
         self.direct_namespace = n.wdt
-        self.statement: Role = (f"<{n.ps}{local}>", f"<{n.psv}{local}>", f"<{n.psn}{local}>", n.ps)
-        self.qualifier: Role = (f"<{n.pq}{local}>", f"<{n.pqv}{local}>", f"<{n.pqn}{local}>", n.pq)
-        self.reference: Role = (f"<{n.pr}{local}>", f"<{n.prv}{local}>", f"<{n.prn}{local}>", n.pr)
+        self.statement: Role = (f"<{n.ps}{local}>", f"<{n.psv}{local}>", f"<{n.psn}{local}>", n.ps, statement)
+        self.qualifier: Role = (f"<{n.pq}{local}>", f"<{n.pqv}{local}>", f"<{n.pqn}{local}>", n.pq, qualifier)
+        self.reference: Role = (f"<{n.pr}{local}>", f"<{n.prv}{local}>", f"<{n.prn}{local}>", n.pr, reference)
         self.datatype = definitions.spelled(context.datatypes.get(property_id))
         self.pattern = context.formatter_uris.get(property_id)
 

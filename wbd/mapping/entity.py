@@ -1,7 +1,7 @@
 """Entity JSON to RDF: the Wikibase RDF Dump Format 1.0.0, one N-Triples line a triple.
 
 Pure: the same JSON and context give the same lines, in the order document, entity, terms, sitelinks, statements.
-Nothing is checked before it is used: what goes wrong is looked up afterwards (faults.py), so that good input does
+Nothing is checked before it is used: what goes wrong is looked up afterwards (entity/check.py), so that good input does
 not pay for it.
 
 Rules: https://www.mediawiki.org/wiki/Wikibase/Indexing/RDF_Dump_Format, and Wikibase's behaviour where that page is
@@ -10,16 +10,16 @@ silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from wbd.entity.walk import claims_of
+from wbd.entity.check import find_fault
+from wbd.entity.ids import normalize_mention
+from wbd.entity.walk import TRIMMED, claims_of
 from wbd.errors import BadEntity
 from wbd.mapping import definitions
 from wbd.mapping.context import DUMP, FULL, TRUTHY, UPDATER, Flavour, MappingContext, SiteLookup
-from wbd.mapping.faults import find_fault
 from wbd.mapping.statements import StatementMapper, best_rank
-from wbd.mapping.values import check_id
 from wbd.mapping.vocabulary import FORMAT_VERSION
 from wbd.rdf.prefixes import CC, DCT, ONTOLEX, OWL, RDF, RDFS, SCHEMA, SKOS, WIKIBASE, XSD
 from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
@@ -48,9 +48,31 @@ _LEXICAL: Final = ("lexeme", "form", "sense")
 """Types whose entities all have another type that says the same, and names under a predicate of their own."""
 
 
-def term_text(term: Mapping[str, Any]) -> str:
-    """Return a term as a literal with its language."""
-    return f"{literal(term['value'])}{language_suffix(term['language'])}"
+def term_texts(terms: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return terms as literals with their languages, without the empty ones, which Wikibase drops."""
+    texts = []
+    for term in terms:
+        # Read before the text is looked at, so that a fault in an empty term is a fault, too.
+        suffix, text = language_suffix(term["language"]), literal(term["value"])
+        if text != '""':
+            texts.append(f"{text}{suffix}")
+    return texts
+
+
+def alias_texts(groups: Iterable[Any]) -> list[str]:
+    """Return the aliases of languages in the same form; Wikibase trims them, and no other terms."""
+    texts = []
+    for group in groups:
+        for term in alias_group(group):
+            suffix, text = language_suffix(term["language"]), literal(term["value"].strip(TRIMMED))
+            if text != '""':
+                texts.append(f"{text}{suffix}")
+    return texts
+
+
+def member_texts(key: str, members: Iterable[Any]) -> list[str]:
+    """Return members of labels, descriptions or aliases as literals."""
+    return alias_texts(members) if key == "aliases" else term_texts(members)
 
 
 def alias_group(member: Any) -> Sequence[Mapping[str, Any]]:
@@ -75,12 +97,12 @@ class EntityMapper:
         if self.kind == "mediainfo":
             self.term_predicates = _MEDIA_PREDICATES
         self.statement_mapper = StatementMapper(context, self.lines)
-        self.entity_id = check_id(entity["id"])
+        self.entity_id = normalize_mention(entity["id"])
         namespaces, self.local = context.vocabulary.locate(self.entity_id)
         self.subject = f"<{namespaces.wd}{self.local}>"
 
     def _wd(self, entity_id: str) -> str:
-        return f"<{self.context.vocabulary.entity_iri(check_id(entity_id))}>"
+        return f"<{self.context.vocabulary.entity_iri(normalize_mention(entity_id))}>"
 
     def document(self, revision: int | None, modified: str | None) -> None:
         """Write the document node, or what a query service says of the entity instead."""
@@ -135,11 +157,9 @@ class EntityMapper:
         """Write labels, descriptions and aliases."""
         append, subject = self.lines.append, self.subject
         for key, predicates in self.term_predicates.items():
-            for member in (self.entity.get(key) or {}).values():
-                for term in alias_group(member) if key == "aliases" else (member,):
-                    text = term_text(term)
-                    for predicate in predicates:
-                        append(f"{subject} {predicate} {text} .")
+            for text in member_texts(key, (self.entity.get(key) or {}).values()):
+                for predicate in predicates:
+                    append(f"{subject} {predicate} {text} .")
 
     def sitelinks(self) -> None:
         """Write the pages of an item on other wikis."""
@@ -196,8 +216,7 @@ class EntityMapper:
     def texts(self, terms: Mapping[str, Any] | None, subject: str, predicate: str) -> None:
         """Write terms under a predicate of their own, and but for a query service as labels."""
         labels = not self.flavour.query_service
-        for term in (terms or {}).values():
-            text = term_text(term)
+        for text in term_texts((terms or {}).values()):
             if labels:
                 self.lines.append(f"{subject} {_LABEL} {text} .")
             self.lines.append(f"{subject} {predicate} {text} .")
@@ -252,12 +271,12 @@ def raise_fault(error: Exception, *entities: object) -> NoReturn:
     for entity in entities:
         fault = find_fault(entity)
         if fault is not None:
-            raise BadEntity(fault.message, place=fault.place) from error
+            raise BadEntity(f"{fault.message}; entity set aside", fault.place) from error
     # Not the input's fault: do not hide it.
     raise error
 
 
 def _redirect(entity: Mapping[str, Any], context: MappingContext) -> str:
-    source = context.vocabulary.entity_iri(check_id(entity["entity"]))
-    target = context.vocabulary.entity_iri(check_id(entity["redirect"]))
+    source = context.vocabulary.entity_iri(normalize_mention(entity["entity"]))
+    target = context.vocabulary.entity_iri(normalize_mention(entity["redirect"]))
     return f"<{source}> <{OWL}sameAs> <{target}> ."

@@ -1,6 +1,9 @@
 """Statements to RDF: truthy values, statement nodes with rank, qualifiers, references and value nodes.
 
 The unit is the property group: which of its statements are best depends on the ranks of all of them.
+
+A broken snak (entity/values.py) has no value in RDF. As Wikibase does, a comment about the node says so, and everything
+else about its statement is written.
 """
 
 from __future__ import annotations
@@ -9,17 +12,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from wbd.entity.walk import has_snaks
 from wbd.mapping import hashes
 from wbd.mapping.context import MappingContext, PropertyTerms, Role
-from wbd.mapping.values import Deep, Term, serialize
-from wbd.rdf.prefixes import PROV, RDF, WIKIBASE
-from wbd.rdf.terms import literal
+from wbd.mapping.values import BROKEN, Deep, Term, serialize
+from wbd.rdf.prefixes import PROV, RDF, RDFS, WIKIBASE
 
 _NOT_LOCAL: Final = re.compile(rb"[^A-Za-z0-9_-]")
 _PLAIN_LOCAL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 _A: Final = f"<{RDF}type>"
 _DERIVED: Final = f"<{PROV}wasDerivedFrom>"
+COMMENT: Final = f"<{RDFS}comment>"
+"""Predicate of the note that stands in for the value of a broken snak."""
+
 _IS_STATEMENT: Final = f"{_A} <{WIKIBASE}Statement> ."
 _IS_BEST: Final = f"{_A} <{WIKIBASE}BestRank> ."
 _IS_REFERENCE: Final = f"{_A} <{WIKIBASE}Reference> ."
@@ -47,7 +53,7 @@ def _snak_hash(snak: Mapping[str, Any]) -> str:
     if digest:
         return _text(digest)
     kind = snak["snaktype"]
-    value = serialize(snak["datavalue"]) if kind == "value" else ""
+    value = serialize(snak.get("datavalue")) if kind == "value" else ""
     return hashes.snak_hash(kind, snak["property"], value)
 
 
@@ -90,23 +96,23 @@ class StatementMapper:
         return prop.datatype or snak.get("datatype") or ""
 
     def value(self, snak: Mapping[str, Any], prop: PropertyTerms) -> Term | None:
-        """Return the RDF value of a value snak; None where Wikibase writes none."""
-        datavalue = snak["datavalue"]
-        value = datavalue["value"]
-        builders = self.builders
-        if type(value) is str:
-            datatype = prop.datatype or snak.get("datatype") or ""
-            if datatype == "external-id":
-                return builders.external_id(value, prop.pattern)
-            build = builders.by_datatype.get(datatype)
-            if build is not None:
-                return build(value)
-        # A property whose datatype changed has values of its old one, which keep their own form.
-        build = builders.by_type.get(datavalue["type"])
-        if build is not None:
-            return build(value)
-        # A type that Wikibase does not know: text has an obvious form, anything else has none.
-        return literal(value) if type(value) is str else None
+        """Return the RDF value of a value snak; None for a broken one."""
+        try:
+            datavalue = snak["datavalue"]
+            value, kind = datavalue["value"], datavalue["type"]
+            builders = self.builders
+            if kind == "string":
+                datatype = prop.datatype or snak.get("datatype") or ""
+                if datatype == "external-id":
+                    return builders.external_id(value, prop.pattern)
+                build = builders.by_datatype.get(datatype)
+                if build is not None:
+                    return build(value)
+            # A property whose datatype changed has values of its old one, which keep their own form.
+            build = builders.by_type.get(kind)
+            return None if build is None else build(value)
+        except BROKEN:
+            return None
 
     def snak(self, node: str, owner: str, snak: Mapping[str, Any], prop: PropertyTerms, role: Role) -> None:
         """Write a main snak or qualifier on a statement node, or a snak on a reference node."""
@@ -116,6 +122,8 @@ class StatementMapper:
                 self.lines.append(f"{node} {role[0]} {term} .")
             elif term is not None:
                 self.deep(node, term, role)
+            else:
+                self.lines.append(f"{node} {COMMENT} {role[4]} .")
         else:
             self.no_value(node, owner, snak, prop, role[0], role[3])
 
@@ -175,7 +183,9 @@ class StatementMapper:
                 append(f"{node} {prop.statement[0]} {term} .")
             elif term is not None:
                 self.deep(node, term, prop.statement)
-            elif main["snaktype"] != "value":
+            elif main["snaktype"] == "value":
+                append(f"{node} {COMMENT} {prop.statement[4]} .")
+            else:
                 self.no_value(node, owner, main, prop, prop.statement[0], prop.statement[3])
             self._details(node, owner, statement)
 
@@ -194,9 +204,10 @@ class StatementMapper:
                     prop = properties[snak["property"]]
                     self.snak(node, owner, snak, prop, prop.qualifier)
         for reference in statement.get("references") or ():
-            name = reference_name(reference)
-            self.lines.append(f"{node} {_DERIVED} {self.wdref}{name}> .")
-            self.reference(name, reference)
+            if has_snaks(reference):
+                name = reference_name(reference)
+                self.lines.append(f"{node} {_DERIVED} {self.wdref}{name}> .")
+                self.reference(name, reference)
 
     def truthy(self, subject: str, owner: str, main: Mapping[str, Any], prop: PropertyTerms, term: Term | None) -> None:
         """Write a best value directly on the entity."""
@@ -206,7 +217,9 @@ class StatementMapper:
             self.lines.append(f"{subject} {prop.direct} {term.simple} .")
             if term.direct is not None:
                 self.lines.append(f"{subject} {prop.direct_normalized} {term.direct} .")
-        elif main["snaktype"] != "value":
+        elif main["snaktype"] == "value":
+            self.lines.append(f"{subject} {COMMENT} {prop.direct_broken} .")
+        else:
             self.no_value(subject, owner, main, prop, prop.direct, prop.direct_namespace)
 
     def reference(self, name: str, reference: Mapping[str, Any]) -> None:

@@ -5,14 +5,15 @@ The diff stream leaves these out: they belong to other entities and change when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from wbd.entity.walk import claims_of
+from wbd.entity.ids import mentioned_type, normalize_mention, value_id
+from wbd.entity.walk import parts_of, snaks, statements
 from wbd.mapping import definitions
 from wbd.mapping.context import MappingContext
 from wbd.mapping.entity import EntityMapper, map_entity
-from wbd.mapping.values import check_id, entity_id_of
+from wbd.mapping.values import BROKEN
 from wbd.rdf.prefixes import ONTOLEX, OWL, RDF, SKOS, WIKIBASE
 
 Describe = Callable[[str], Mapping[str, Any] | None]
@@ -20,33 +21,12 @@ Describe = Callable[[str], Mapping[str, Any] | None]
 
 _A: Final = f"<{RDF}type>"
 
-# Entity type by the letter of a whole entity, or of a part of a lexeme.
-_TYPES: Final = {"Q": "item", "P": "property", "L": "lexeme", "F": "form", "S": "sense", "M": "mediainfo"}
-
 # What lexemes and their parts are, where their terms are, and the predicate of those.
 _LEXICAL: Final = {
     "lexeme": (f"<{ONTOLEX}LexicalEntry>", "lemmas", f"<{WIKIBASE}lemma>"),
     "form": (f"<{ONTOLEX}Form>", "representations", f"<{ONTOLEX}representation>"),
     "sense": (f"<{ONTOLEX}LexicalSense>", "glosses", f"<{SKOS}definition>"),
 }
-
-
-def entity_type(entity_id: str) -> str | None:
-    """Return the type of an entity by its id, or None for a letter that Wikibase does not give out."""
-    part = entity_id.rpartition(":")[2].rpartition("-")[2]
-    return _TYPES.get(part[:1])
-
-
-def _snaks(entity: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for part in (entity, *(entity.get("forms") or ()), *(entity.get("senses") or ())):
-        for group in claims_of(part).values():
-            for statement in group:
-                yield statement["mainsnak"]
-                for snaks in (statement.get("qualifiers") or {}).values():
-                    yield from snaks
-                for reference in statement.get("references") or ():
-                    for snaks in (reference["snaks"] or {}).values():
-                        yield from snaks
 
 
 def mentioned(entity: Mapping[str, Any]) -> list[str]:
@@ -57,24 +37,34 @@ def mentioned(entity: Mapping[str, Any]) -> list[str]:
     the entity itself and its parts do not, nor do units, globes and badges.
     """
     found: dict[str, None] = {}
-    for snak in _snaks(entity):
-        found[check_id(snak["property"])] = None
-        datavalue = snak.get("datavalue") or {}
-        if snak["snaktype"] == "value" and datavalue["type"] == "wikibase-entityid":
-            found[entity_id_of(datavalue["value"])] = None
+    for part in parts_of(entity):
+        for statement in statements(part):
+            for snak in snaks(statement):
+                found[normalize_mention(snak["property"])] = None
+                if snak["snaktype"] == "value":
+                    found.update(dict.fromkeys(_value_ids(snak)))
     if entity["type"] == "lexeme":
-        found[check_id(entity["language"])] = None
-        found[check_id(entity["lexicalCategory"])] = None
+        found[normalize_mention(entity["language"])] = None
+        found[normalize_mention(entity["lexicalCategory"])] = None
         for form in entity.get("forms") or ():
-            found.update((check_id(feature), None) for feature in form.get("grammaticalFeatures") or ())
-    own = {check_id(entity["id"])}
-    own.update(check_id(part["id"]) for key in ("forms", "senses") for part in entity.get(key) or ())
+            found.update((normalize_mention(feature), None) for feature in form.get("grammaticalFeatures") or ())
+    own = {normalize_mention(entity["id"])}
+    own.update(normalize_mention(part["id"]) for key in ("forms", "senses") for part in entity.get(key) or ())
     return [entity_id for entity_id in found if entity_id not in own]
+
+
+def _value_ids(snak: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the entity that is the value of a snak; nothing for another value, and for a broken one."""
+    try:
+        datavalue = snak["datavalue"]
+        return (value_id(datavalue["value"]),) if datavalue["type"] == "wikibase-entityid" else ()
+    except BROKEN:
+        return ()
 
 
 def stub_lines(entity_id: str, description: Mapping[str, Any], context: MappingContext) -> list[str]:
     """Return what a full export says about another entity: type, terms, and for a property its predicates."""
-    kind = entity_type(entity_id)
+    kind = mentioned_type(entity_id)
     if kind is None:
         return []
     shown = {**description, "id": entity_id, "type": kind, "aliases": None}
@@ -110,7 +100,7 @@ def map_with_stubs(
         description = describe(entity_id)
         if description is not None:
             lines.update(dict.fromkeys(stub_lines(entity_id, description, context)))
-    target = context.vocabulary.entity_iri(check_id(entity["id"]))
+    target = context.vocabulary.entity_iri(normalize_mention(entity["id"]))
     for source in redirects:
-        lines[f"<{context.vocabulary.entity_iri(check_id(source))}> <{OWL}sameAs> <{target}> ."] = None
+        lines[f"<{context.vocabulary.entity_iri(normalize_mention(source))}> <{OWL}sameAs> <{target}> ."] = None
     return list(lines)

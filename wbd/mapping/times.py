@@ -8,7 +8,6 @@ the day is known.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from wbd.mapping.vocabulary import GREGORIAN, JULIAN
@@ -16,9 +15,6 @@ from wbd.mapping.vocabulary import GREGORIAN, JULIAN
 PRECISION_YEAR: Final = 9
 PRECISION_MONTH: Final = 10
 PRECISION_DAY: Final = 11
-PRECISION_SECOND: Final = 14
-
-_TIMESTAMP: Final = re.compile(r"([-+])(\d{1,16})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 
 # Outside these years PHP's calendar functions, and so Wikibase, take a Julian date for a Gregorian one.
 _JULIAN_FIRST_YEAR: Final = -4713
@@ -26,29 +22,6 @@ _JULIAN_LAST_YEAR: Final = 1465072
 
 # Leap years of earlier years are looked up as this one.
 _OLDEST_LEAP_LOOKUP: Final = 4713
-
-
-def normalize_timestamp(timestamp: str) -> str | None:
-    """
-    Return the timestamp with a year of at least four digits and no needless zeros.
-
-    ``+00000002013-00-00T00:00:00Z``, as old revisions have it, becomes ``+2013-00-00T00:00:00Z``.
-
-    Returns:
-        None where Wikibase refuses the timestamp.
-    """
-    match = _TIMESTAMP.fullmatch(timestamp)
-    if match is None:
-        return None
-    sign, year, month, day, hour, minute, second = match.groups()
-    if month > "12" or day > "31" or hour > "23" or minute > "59" or second > "61":
-        return None
-    if month == "00" and day != "00":
-        return None
-    if day == "00" and (hour, minute, second) != ("00", "00", "00"):
-        return None
-    year = year.lstrip("0").zfill(4)
-    return f"{sign}{year}-{month}-{day}T{hour}:{minute}:{second}Z"
 
 
 def _is_leap(astronomical_year: int) -> bool:

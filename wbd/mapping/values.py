@@ -1,25 +1,23 @@
 """Data values to RDF objects: a simple term, and for some types a value node with the details.
 
-A builder takes the ``value`` of a datavalue and returns a term, a Deep value, or None where Wikibase
-itself refuses the value (a month 13, bounds the wrong way round) and so writes no triple for it. Wrong
-JSON types raise TypeError, ValueError or KeyError; the caller makes BadEntity with their place of them.
+A builder takes the ``value`` of a datavalue and returns a term or a Deep value. For a broken one, which Wikibase cannot
+read (entity/values.py), it returns None or raises one of BROKEN; build() makes None of both.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any, Final, Literal
 
+from wbd.entity.ids import is_schema_id, mentioned_type, repository_of, value_id
+from wbd.entity.values import are_bounds, decimal, degrees, is_time_range, normalize_timestamp
+from wbd.entity.walk import TRIMMED
 from wbd.mapping import hashes
-from wbd.mapping.times import PRECISION_SECOND, normalize_timestamp, xsd_datetime
+from wbd.mapping.times import xsd_datetime
 from wbd.mapping.units import UnitConversion, convert
 from wbd.mapping.vocabulary import COMMONS_DATA, COMMONS_FILE, EARTH, UNIT_ONE, Vocabulary
 from wbd.rdf.prefixes import GEO, RDF, WIKIBASE, XSD
 from wbd.rdf.terms import (
-    PHP_SPACE,
     iri,
     is_absolute,
     language_suffix,
@@ -67,58 +65,21 @@ _XSD_INTEGER: Final = f"^^<{XSD}integer>"
 _XSD_DATETIME: Final = f"^^<{XSD}dateTime>"
 _WKT: Final = f"^^<{GEO}wktLiteral>"
 
-_AMOUNT: Final = re.compile(r"[-+](?:[1-9][0-9]*|[0-9])(?:\.[0-9]+)?")
-_ZERO: Final = re.compile(r"[-+]0+(?:\.0+)?")
-# Wikibase's limit on the digits of a decimal, sign and point included.
-_AMOUNT_CHARACTERS_MAX: Final = 127
-
-_ENTITY_ID: Final = re.compile(r"(?:[A-Za-z][\w-]*:)*:?[A-Za-z][1-9][0-9]*(?:-[A-Za-z][1-9][0-9]*)?", re.ASCII)
-_SCHEMA_ID: Final = re.compile(r"E[1-9][0-9]*", re.ASCII)
-_LETTERS: Final[dict[str, str]] = {"item": "Q", "property": "P", "lexeme": "L", "mediainfo": "M"}
+BROKEN: Final = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What a broken value raises in code that takes its shape for granted."""
 
 # Bound on remembered times: some 10 MB.
 _TIMES_KEPT: Final = 10_000
 
 # Precision that stands in for an unknown one: an arc second, from Wikibase.
 _AUTO_PRECISION: Final = 1 / 3600
-_DEGREES_MAX: Final = 360
-
-
-def check_id(entity_id: str) -> str:
-    """Return an entity id with its letters in upper case; ValueError for what is none."""
-    if not _ENTITY_ID.fullmatch(entity_id):
-        raise ValueError(f"{entity_id!r} is no entity id")
-    head, colon, local = entity_id.rpartition(":")
-    return f"{head}{colon}{local.upper()}"
-
-
-def entity_id_of(value: Mapping[str, Any]) -> str:
-    """Return the id in a wikibase-entityid value; old revisions have only type and number."""
-    if "id" in value:
-        return check_id(value["id"])
-    entity_type = value["entity-type"]
-    number = value["numeric-id"]
-    if type(number) is str:
-        number = int(number)
-    if entity_type not in _LETTERS or type(number) is not int or number < 1:
-        raise ValueError(f"no id, and none follows from {entity_type!r} and {number!r}")
-    return f"{_LETTERS[entity_type]}{number}"
 
 
 def _integer(value: Any) -> int:
-    # The message does not show the value: it can be of any size. faults.py looks it up.
+    # The message does not show the value: it can be of any size. entity/values.py says what is wrong with it.
     if type(value) is not int:
         raise TypeError("not an integer")
     return value
-
-
-def _number(value: Any) -> float:
-    if type(value) is not float and type(value) is not int:
-        raise TypeError("not a number")
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def _string(value: Any) -> str:
@@ -129,37 +90,8 @@ def _string(value: Any) -> str:
 
 def _iri_or_literal(text: str) -> str:
     """Return an IRI; without a scheme it cannot be one, and stays as it is in a literal."""
-    address = text.strip(PHP_SPACE)
+    address = text.strip(TRIMMED)
     return iri(address) if is_absolute(address) else literal(address)
-
-
-def decimal(value: Any) -> str | None:
-    """
-    Return an amount in Wikibase's form: a sign always, no minus on zero.
-
-    Returns:
-        None for what is no decimal or too long; Wikibase refuses such values.
-    """
-    if value is None:
-        return None
-    if type(value) is int or type(value) is float:
-        number = _number(value)
-        if not math.isfinite(number):
-            return None
-        # Seventeen significant digits, which is what Wikibase takes of a number.
-        value = f"{Decimal(f'{number:+.16e}').normalize():+f}"
-    amount = _string(value).strip(PHP_SPACE)
-    if amount and amount[0] not in "+-":
-        amount = f"+{amount}"
-    if len(amount) > _AMOUNT_CHARACTERS_MAX or not _AMOUNT.fullmatch(amount):
-        return None
-    return f"+{amount[1:]}" if amount[0] == "-" and _ZERO.fullmatch(amount) else amount
-
-
-def _order(amount: str) -> tuple[int, int]:
-    """Return a key that sorts amounts: their value as an integer over a common power of ten."""
-    whole, _, fraction = amount.partition(".")
-    return int(whole + fraction.ljust(_AMOUNT_CHARACTERS_MAX, "0")), 0
 
 
 class ValueBuilders:
@@ -222,12 +154,12 @@ class ValueBuilders:
 
     def entity_schema(self, value: str) -> str:
         """Return the IRI of an entity schema that is named by a string, as first snaks of this datatype had it."""
-        name = _string(value).strip(PHP_SPACE)
-        return f"{self._wd}{name}>" if _SCHEMA_ID.fullmatch(name) else literal(value)
+        name = _string(value).strip(TRIMMED)
+        return f"{self._wd}{name}>" if is_schema_id(name) else literal(value)
 
     def external_id(self, value: str, pattern: str | None) -> Term:
         """Return an identifier, with its IRI when the property has a *pattern* with ``$1``."""
-        identifier = _string(value).strip(PHP_SPACE)
+        identifier = _string(value).strip(TRIMMED)
         if pattern is None:
             return literal(identifier)
         link = iri(pattern.replace("$1", wiki_quote(identifier)))
@@ -235,14 +167,19 @@ class ValueBuilders:
 
     def entity(self, value: Mapping[str, Any]) -> str:
         """Return the IRI of an entity."""
-        entity_id = entity_id_of(value)
+        entity_id = value_id(value)
         if ":" in entity_id:
+            if repository_of(entity_id) not in self._vocabulary.foreign:
+                raise ValueError("an entity of an unknown repository")
             return f"<{self._vocabulary.entity_iri(entity_id)}>"
         return f"{self._wd}{entity_id}>"
 
     def monolingual_text(self, value: Mapping[str, Any]) -> str:
         """Return a text with its language."""
-        return f"{literal(_string(value['text']))}{language_suffix(value['language'])}"
+        language = _string(value["language"])
+        if not language:
+            raise ValueError("a text without language")
+        return f"{literal(_string(value['text']))}{language_suffix(language)}"
 
     def time(self, value: Mapping[str, Any]) -> Deep | None:
         """Return a point in time with precision, timezone and calendar."""
@@ -264,14 +201,7 @@ class ValueBuilders:
         self, time: str, timezone: int, before: int, after: int, precision: int, calendar: str
     ) -> Deep | Literal[False]:
         timestamp = normalize_timestamp(time)
-        if (
-            timestamp is None
-            or not 0 <= precision <= PRECISION_SECOND
-            or not -12 * 3600 <= timezone <= 14 * 3600
-            or before < 0
-            or after < 0
-            or not calendar
-        ):
+        if timestamp is None or not is_time_range(timezone, before, after, precision) or not calendar:
             return False
         stamp = xsd_datetime(timestamp, precision, calendar)
         simple = f'"{timestamp}"' if stamp is None else f'"{stamp}"{_XSD_DATETIME}'
@@ -292,7 +222,7 @@ class ValueBuilders:
     def _quantity_node(self, amount: str, unit: str, upper: str | None, lower: str | None) -> tuple[str, list[str]]:
         name = hashes.md5(hashes.quantity_serialization(amount, unit, upper, lower))
         node = f"{self._wdv}{name}>"
-        measured = f"<{UNIT_ONE}>" if unit.strip(PHP_SPACE) == "1" else _iri_or_literal(unit)
+        measured = f"<{UNIT_ONE}>" if unit.strip(TRIMMED) == "1" else _iri_or_literal(unit)
         lines = [
             f"{node} {_TYPE} <{WIKIBASE}QuantityValue> .",
             f'{node} <{WIKIBASE}quantityAmount> "{amount}"{_XSD_DECIMAL} .',
@@ -313,13 +243,13 @@ class ValueBuilders:
             upper, lower = decimal(upper_value), decimal(lower_value)
             if upper is None or lower is None or amount is None:
                 return None
-            if not _order(lower) <= _order(amount) <= _order(upper):
+            if not are_bounds(lower, amount, upper):
                 return None
         if amount is None or not unit:
             return None
         simple = f'"{amount}"{_XSD_DECIMAL}'
         node, lines = self._quantity_node(amount, unit, upper, lower)
-        conversion = self._units.get(unit)
+        conversion = self._units.get(unit) or self._units.get(f"{self._vocabulary.entity_base}{unit}")
         if conversion is None:
             return Deep(simple, node, tuple(lines))
         factor, standard = conversion
@@ -335,19 +265,14 @@ class ValueBuilders:
 
     def coordinate(self, value: Mapping[str, Any]) -> Deep | None:
         """Return a position with precision and globe."""
-        latitude = _number(value["latitude"])
-        longitude = _number(value["longitude"])
+        latitude = degrees(value["latitude"])
+        longitude = degrees(value["longitude"])
         precision = value.get("precision")
         if precision is not None:
-            precision = _number(precision)
+            precision = degrees(precision)
         globe = value.get("globe")
         globe = EARTH if globe is None else _string(globe)
-        if not (
-            globe
-            and -_DEGREES_MAX <= latitude <= _DEGREES_MAX
-            and -_DEGREES_MAX <= longitude <= _DEGREES_MAX
-            and -_DEGREES_MAX <= (precision or 0) <= _DEGREES_MAX
-        ):
+        if not globe:
             return None
         north, east = hashes.php_float(latitude), hashes.php_float(longitude)
         point = f"Point({east} {north})"
@@ -368,18 +293,24 @@ class ValueBuilders:
         return Deep(f"{literal(point)}{_WKT}", node, tuple(lines))
 
 
-def serialize(datavalue: Mapping[str, Any]) -> str:
+def serialize(datavalue: Any) -> str:
     """Return the serialization of a data value that its snak's hash is taken over."""
-    kind, value = datavalue["type"], datavalue["value"]
+    try:
+        known = _serialize(datavalue["type"], datavalue["value"])
+    except BROKEN:
+        known = None
+    return hashes.unknown_serialization(datavalue) if known is None else known
+
+
+def _serialize(kind: str, value: Any) -> str | None:
+    """Return the serialization; None for a type without a known one. Raises one of BROKEN for a broken value."""
     if kind == "string":
         return hashes.string_serialization(_string(value))
     if kind == "monolingualtext":
         return hashes.text_serialization(value["language"], value["text"])
     if kind == "wikibase-entityid":
-        entity_id = entity_id_of(value)
-        entity_type = value.get("entity-type") or {"Q": "item", "P": "property"}.get(entity_id[0], "")
-        known = hashes.entity_serialization(entity_type, entity_id)
-        return known if known is not None else hashes.unknown_serialization(datavalue)
+        entity_id = value_id(value)
+        return hashes.entity_serialization(mentioned_type(entity_id) or "", entity_id)
     if kind == "time":
         return hashes.time_serialization(
             normalize_timestamp(value["time"]) or value["time"],
@@ -398,10 +329,11 @@ def serialize(datavalue: Mapping[str, Any]) -> str:
             None if lower is None else decimal(lower) or str(lower),
         )
     if kind == "globecoordinate":
+        precision = value.get("precision")
         return hashes.coordinate_serialization(
-            _number(value["latitude"]),
-            _number(value["longitude"]),
-            value.get("precision"),
+            degrees(value["latitude"]),
+            degrees(value["longitude"]),
+            None if precision is None else degrees(precision),
             value.get("globe") or EARTH,
         )
-    return hashes.unknown_serialization(datavalue)
+    return None

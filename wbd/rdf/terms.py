@@ -34,9 +34,6 @@ _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # Wikibase drops a language that its pattern does not match; the second half is the N-Triples grammar.
 _LANGUAGE: Final = re.compile(r"(?=.{2})[A-Za-z]+(?:-[A-Za-z0-9]+)*")
 
-# PHP's trim().
-PHP_SPACE: Final = " \t\n\r\0\x0b"
-
 
 def _escape_character(match: re.Match[str]) -> str:
     character = match.group()

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from wbd.entity.check import Entity
-from wbd.entity.ids import EntityType
+from wbd.entity.ids import EntityType, head_of, value_id
+from wbd.entity.walk import Json, alias_values, claims_of, parts_of, term_values
 
 RowKey = tuple[str, ...]
 RowValues = tuple[str | int, ...]
@@ -26,8 +27,6 @@ TableRows = dict[RowKey, RowValues]
 _VALUE_LENGTH = 2500
 _TITLE_LENGTH = 500
 _GIVEN_HASH = re.compile(r"[0-9a-f]{32,64}")
-_ENTITY_VALUE = re.compile(r"([QPLE][1-9][0-9]{0,18})(?:-[FS][1-9][0-9]{0,18})?")
-_PREFIX_OF_TYPE = {"item": "Q", "property": "P", "lexeme": "L"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,29 +70,26 @@ def rows_of(entity: Entity) -> EntityRows:
         tables[REDIRECTS][()] = (entity.redirect,)
         return EntityRows(tables, None)
     data = entity.data
-    _add_terms(tables[TERMS], (), "label", (data.get("labels") or {}).values())
-    _add_terms(tables[TERMS], (), "description", (data.get("descriptions") or {}).values())
-    for aliases in (data.get("aliases") or {}).values():
-        _add_terms(tables[TERMS], (), "alias", aliases)
-    _add_statements(tables, data)
+    terms = tables[TERMS]
+    _add_terms(terms, (), "label", term_values(data.get("labels")))
+    _add_terms(terms, (), "description", term_values(data.get("descriptions")))
+    _add_terms(terms, (), "alias", alias_values(data.get("aliases")))
+    for part in parts_of(data):
+        _add_statements(tables, part)
     if entity.type is EntityType.LEXEME:
         lexeme_terms = tables[LEXEME_TERMS]
-        _add_terms(lexeme_terms, (entity.id,), "lemma", (data.get("lemmas") or {}).values())
+        _add_terms(lexeme_terms, (entity.id,), "lemma", term_values(data.get("lemmas")))
         for form in data.get("forms") or ():
-            terms = (form.get("representations") or {}).values()
-            _add_terms(lexeme_terms, (form["id"],), "representation", terms)
-            _add_statements(tables, form)
+            _add_terms(lexeme_terms, (form["id"],), "representation", term_values(form.get("representations")))
         for sense in data.get("senses") or ():
-            _add_terms(lexeme_terms, (sense["id"],), "gloss", (sense.get("glosses") or {}).values())
-            _add_statements(tables, sense)
+            _add_terms(lexeme_terms, (sense["id"],), "gloss", term_values(sense.get("glosses")))
     return EntityRows(tables, _add_sitelinks(tables[SITELINKS], data))
 
 
-def _add_terms(rows: TableRows, owner: RowKey, term_type: str, terms: Iterable[dict[str, Any]]) -> None:
-    for term in terms:
-        value = term["value"]
+def _add_terms(rows: TableRows, owner: RowKey, term_type: str, terms: Iterable[tuple[str, str]]) -> None:
+    for language, value in terms:
         digest = hashlib.sha256(value.encode()).hexdigest()
-        _count(rows, (*owner, term_type, term["language"], digest), (value[:_VALUE_LENGTH],))
+        _count(rows, (*owner, term_type, language, digest), (value[:_VALUE_LENGTH],))
 
 
 def _add_sitelinks(rows: TableRows, data: dict[str, Any]) -> str | None:
@@ -104,10 +100,10 @@ def _add_sitelinks(rows: TableRows, data: dict[str, Any]) -> str | None:
     return _digest(sorted((site, values[1]) for (site,), values in rows.items())) if links else None
 
 
-def _add_statements(tables: dict[Table, TableRows], holder: dict[str, Any]) -> None:
+def _add_statements(tables: dict[Table, TableRows], holder: Json) -> None:
     backlinks, statements = tables[BACKLINKS], tables[STATEMENTS]
     qualifiers, references = tables[QUALIFIERS], tables[REFERENCES]
-    for property_id, group in (holder.get("claims") or {}).items():
+    for property_id, group in claims_of(holder).items():
         for statement in group:
             content = {key: value for key, value in statement.items() if key != "id"}
             statements[(statement["id"],)] = (property_id, _digest(content), 1)
@@ -115,32 +111,30 @@ def _add_statements(tables: dict[Table, TableRows], holder: dict[str, Any]) -> N
             target = _entity_value(statement["mainsnak"])
             if target is not None:
                 backlinks[(target, property_id)] = ()
-            for snak in _snaks(statement.get("qualifiers")):
-                _count(qualifiers, (_given_or_digest(snak),), (snak["property"],))
+            for group_of_snaks in (statement.get("qualifiers") or {}).values():
+                for snak in group_of_snaks:
+                    _count(qualifiers, (_given_or_digest(snak),), (snak["property"],))
             for reference in statement.get("references") or ():
                 _count(references, (_given_or_digest(reference),), ())
 
 
-def _snaks(groups: dict[str, list[dict[str, Any]]] | None) -> Iterator[dict[str, Any]]:
-    for snaks in (groups or {}).values():
-        yield from snaks
+def _entity_value(snak: Json) -> str | None:
+    """
+    Return the entity that a snak's value names, the lexeme of a form or sense.
 
-
-def _entity_value(snak: dict[str, Any]) -> str | None:
-    """Return the entity that a snak's value names, the lexeme of a form or sense; None for any other value."""
-    if snak["snaktype"] != "value" or snak["datavalue"]["type"] != "wikibase-entityid":
+    Returns:
+        None for any other value, a broken one, and the entity of a foreign repository, which has no head here.
+    """
+    if snak["snaktype"] != "value":
         return None
-    value = snak["datavalue"]["value"]
-    text = value.get("id")
-    if text is None:
-        text = f"{_PREFIX_OF_TYPE.get(value['entity-type'], '?')}{value['numeric-id']}"
-    match = _ENTITY_VALUE.fullmatch(text)
-    # Forms and senses have no head of their own, so a count for them would be nobody's. Ids of foreign
-    # repositories name no entity here.
-    return match[1] if match else None
+    try:
+        datavalue = snak["datavalue"]
+        return head_of(value_id(datavalue["value"])) if datavalue["type"] == "wikibase-entityid" else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
-def _given_or_digest(part: dict[str, Any]) -> str:
+def _given_or_digest(part: Json) -> str:
     given = part.get("hash")
     if isinstance(given, str) and _GIVEN_HASH.fullmatch(given):
         return given

@@ -280,8 +280,8 @@ def test_one_side_can_be_standard_input_and_compressed(capsys: Captured, monkeyp
         ("broken.json", "item.json", "broken.json: line 1: column"),
         ("two.json", "item.json", "two.json: holds several entities; name one: --entity ID"),
         ("none.json", "item.json", "none.json: holds no entity"),
-        ("bad.json", "item.json", "bad.json: claims.P1[0].mainsnak: expected an object, found 5"),
-        ("item.json", "bad.json", "bad.json: claims.P1[0].mainsnak: expected an object, found 5"),
+        ("bad.json", "item.json", "bad.json: claims.P1[0].mainsnak: is a number, expected a snak object"),
+        ("item.json", "bad.json", "bad.json: claims.P1[0].mainsnak: is a number, expected a snak object"),
         ("x.ttl", "broken.ttl", "broken.ttl: line 2, column 13: oops is not a valid RDF object"),
         ("broken.ttl", "x.ttl", "broken.ttl: line 2, column 13: oops is not a valid RDF object"),
         ("open.ttl", "x.ttl", "open.ttl: line 2, column 13: Unexpected end of file; graph set aside"),
@@ -409,7 +409,7 @@ def test_rdf_goes_on_after_an_entity_that_it_cannot_write(capsys: Captured) -> N
     out, err = capsys.readouterr()
     both = {line for name in ("Q1", "Q2") for line in map_entity({**item(), "id": name}, MappingContext())}
     assert set(read(out, "text/turtle")) == both
-    assert err == "wbd: x.json: labels: expected an object, found 5; entity set aside\n"
+    assert err == "wbd: x.json: labels: is a number, expected an object; entity set aside\n"
     assert main(["rdf", "--format", "rdfxml", "x.json"]) == 2
     assert "holds several entities" in capsys.readouterr().err
 

@@ -15,13 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wbd.diff.entities import diff_entities
+from tests.build.spellings import nested
 from wbd.entity.check import check_entity, snapshot_bytes, snapshot_key
 from wbd.entity.content import content_hash
 from wbd.errors import BadEntity
 from wbd.importing.reader import read_entities
-from wbd.mapping.context import MappingContext
-from wbd.revisions.rows import rows_of
+from wbd.revisions.rows import STATEMENTS, rows_of
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -151,6 +150,10 @@ MAIN = ("claims", "P1", 0, "mainsnak")
         (put("x", "aliases", "en", 0), "aliases.en[0]"),
         (put("dewiki", "sitelinks", "enwiki", "site"), "sitelinks.enwiki.site"),
         (remove("sitelinks", "enwiki", "title"), "sitelinks.enwiki.title"),
+        (put("", "sitelinks", "enwiki", "title"), "sitelinks.enwiki.title"),
+        (put("\ud800", "labels", "en", "value"), "labels.en.value"),
+        (put({"a": [2**64]}, "future"), "future.a[0]"),
+        (put({"\udc00": 1}, "future"), "future.\\udc00"),
         (put(["star"], "sitelinks", "enwiki", "badges"), "sitelinks.enwiki.badges[0]"),
         (put([1], "claims"), "claims"),
         (put({"Q5": []}, "claims"), "claims.Q5"),
@@ -164,19 +167,12 @@ MAIN = ("claims", "P1", 0, "mainsnak")
         (put("P9", *MAIN, "property"), "claims.P1[0].mainsnak.property"),
         (put("maybe", *MAIN, "snaktype"), "claims.P1[0].mainsnak.snaktype"),
         (remove(*MAIN, "datavalue"), "claims.P1[0].mainsnak.datavalue"),
-        (put(5, *MAIN, "datavalue", "value"), "claims.P1[0].mainsnak.datavalue.value"),
-        (put({"type": "wikibase-entityid", "value": "Q2"}, *MAIN, "datavalue"), "claims.P1[0]"),
-        (put({"type": "wikibase-entityid", "value": {"numeric-id": "2"}}, *MAIN, "datavalue"), "claims.P1[0]"),
-        (put({"type": "time", "value": {"time": 2013}}, *MAIN, "datavalue"), "claims.P1[0].mainsnak.datavalue.value"),
-        (put({"type": "quantity", "value": {"amount": 5, "unit": "1"}}, *MAIN, "datavalue"), "claims.P1[0]"),
         (put("x", "claims", "P1", 0, "qualifiers"), "claims.P1[0].qualifiers"),
         (put({"P9": []}, "claims", "P1", 0, "references"), "claims.P1[0].references"),
         (put([{}], "claims", "P1", 0, "references"), "claims.P1[0].references[0]"),
         (put({}, "claims", "P1", 0, "references", 0, "hash"), "claims.P1[0].references[0].hash"),
         (put([], *MAIN, "hash"), "claims.P1[0].mainsnak.hash"),
         (put({"a": 1}, *MAIN, "datatype"), "claims.P1[0].mainsnak.datatype"),
-        (put(entity_value(id=["Q2"]), *MAIN, "datavalue"), "claims.P1[0].mainsnak.datavalue.value.id"),
-        (put(entity_value(**{"entity-type": {}}), *MAIN, "datavalue"), "claims.P1[0].mainsnak.datavalue.value.entity"),
     ],
 )
 def test_a_malformed_entity_is_refused_with_the_json_path(change: Change, place: str) -> None:
@@ -286,31 +282,18 @@ def test_the_key_of_a_snapshot_holds_the_hash_of_its_bytes() -> None:
     assert len(longest) <= 200
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-        max_leaves=6,
-    ),
-    st.data(),
-)
-def test_no_value_in_any_place_raises_anything_but_bad_entity(value: Any, data: st.DataObject) -> None:
-    """And what passes has its rows and its RDF, so that no line ends an import or the diff worker."""
-    entity = data.draw(st.sampled_from([full_item(), lexeme()]))
-    holder: Any = entity
-    while True:
-        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
-        key = data.draw(st.sampled_from(keys))
-        inner = holder[key]
-        if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
-            holder[key] = value
-            break
-        holder = inner
-    try:
-        rows_of(check_entity(entity))
-        diff_entities(None, entity, MappingContext())
-    except BadEntity as error:
-        assert error.place
+def test_statements_under_the_name_that_mediainfo_has_for_them_are_checked() -> None:
+    data = {"type": "item", "id": "Q1", "claims": [], "statements": {"P1": [statement(1)]}}
+    assert set(rows_of(check_entity(data)).tables[STATEMENTS]) == {("Q1$1",)}
+    with pytest.raises(BadEntity) as caught:
+        check_entity({**data, "statements": "x"})
+    assert caught.value.place == "statements"
+
+
+def test_an_entity_nested_too_deep_to_be_stored_is_refused_with_the_place() -> None:
+    with pytest.raises(BadEntity, match="nested over 100 deep") as caught:
+        check_entity({"type": "item", "id": "Q1", "future": nested(2000)})
+    assert caught.value.place.startswith("future[0][0]") and len(caught.value.place) < 210
 
 
 def test_every_real_entity_passes() -> None:

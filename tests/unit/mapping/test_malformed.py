@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pyoxigraph
@@ -12,92 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.build.entities import KILOMETRE, METRE, items, languages, statements, texts
+from tests.build.entities import KILOMETRE, METRE, entities
+from tests.build.spellings import DELETED, JUNK, changed, nested, nodes
 from wbd.diff.entities import diff_entities, diff_lines
 from wbd.errors import BadEntity
 from wbd.mapping.context import UPDATER
 from wbd.mapping.entity import MappingContext, map_entity
-
-Path = tuple[str | int, ...]
 
 _IRI = r"<[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\]*>"
 _TEXT = r'"(?:[^\x00-\x1f"\\\x7f\ud800-\udfff]|\\["\\bfnrt]|\\u[0-9A-F]{4})*"'
 _LITERAL = rf"{_TEXT}(?:\^\^{_IRI}|@[a-zA-Z]+(?:-[a-zA-Z0-9]+)*)?"
 LINE: Final = re.compile(rf"(?:{_IRI}|_:[0-9a-f]{{32}}) {_IRI} (?:{_IRI}|_:[0-9a-f]{{32}}|{_LITERAL}) [.]")
 """A triple with absolute IRIs, after the grammar of N-Triples."""
-
-_DELETED: Final = object()
-
-
-def nested(depth: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-JUNK: Final[list[Any]] = [
-    *(None, True, False, 0, -1, 1, 3, 10**30, -(10**400), 1.5, float("nan"), float("inf"), -1e308, 1e-320),
-    *("", "x", "Q1", "q7", " Q1\n", "P1", "Q1> <x", "_:x", "//x", "$1", "%", "\ud800", "a\udfffb"),
-    *('http://a b/"<>\x00\x7f\x85\u2028', "\x00\x1f", "en\ud800", "en_us", "-en", "en-", "a" * 300),
-    *("+00000002013-00-00T00:00:00Z", "+99999999999999999-01-01T00:00:00Z", "-9999999999999999-12-31T23:59:61Z"),
-    *("+0000-00-00T00:00:00Z", "+2013-02-31T00:00:00Z", "1e5", f"+{'9' * 200}", "9" * 126, "-0", "+\u0661"),
-    *("value", "somevalue", "novalue", "string", "time", "quantity", "globecoordinate", "monolingualtext"),
-    *("wikibase-entityid", "external-id", "url", "math", "commonsMedia", "item", "property", "lexeme", "preferred"),
-    *([], {}, [[]], [{}], [None], ["Q1", 3], {"a": 1}, {"en": None}, {"id": "Q1"}, {"P1": [{}]}, nested(2000)),
-]
-
-
-def texts_of(draw: st.DrawFn) -> Any:
-    found = {code: {"language": code, "value": draw(texts)} for code in draw(st.sets(languages, max_size=2))}
-    return found or draw(st.sampled_from([{}, []]))
-
-
-def claims_of(draw: st.DrawFn) -> Any:
-    names = draw(st.lists(st.sampled_from(["P1", "P3", "P7"]), unique=True, max_size=2))
-    return {name: [draw(statements(name, 0))] for name in names} or draw(st.sampled_from([{}, []]))
-
-
-@st.composite
-def entities(draw: st.DrawFn) -> dict[str, Any]:
-    """Sound entities of every type, and redirects."""
-    kind = draw(st.sampled_from(["item", "item", "property", "lexeme", "mediainfo", "redirect"]))
-    if kind == "item":
-        return draw(items())
-    if kind == "redirect":
-        return {"entity": "Q1", "redirect": "Q2"}
-    entity: dict[str, Any] = {"type": kind, "id": {"property": "P1", "lexeme": "L1", "mediainfo": "M1"}[kind]}
-    entity["statements" if kind == "mediainfo" else "claims"] = claims_of(draw)
-    if kind == "lexeme":
-        forms = [{"id": "L1-F1", "representations": texts_of(draw), "grammaticalFeatures": ["Q1"]}]
-        entity.update(lemmas=texts_of(draw), language="Q1", lexicalCategory="Q2")
-        entity["forms"] = [{**form, "claims": claims_of(draw)} for form in forms]
-        entity["senses"] = [{"id": "L1-S1", "glosses": texts_of(draw), "claims": claims_of(draw)}]
-    else:
-        entity["labels"] = texts_of(draw)
-    if kind == "property":
-        entity["datatype"] = draw(st.sampled_from(["quantity", "external-id", "wikibase-item"]))
-    return entity
-
-
-def nodes(value: Any, path: Path = ()) -> Iterator[Path]:
-    if path:
-        yield path
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, member in members:
-        yield from nodes(member, (*path, key))
-
-
-def changed(entity: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    result = copy.deepcopy(entity)
-    holder: Any = result
-    for step in path[:-1]:
-        holder = holder[step]
-    if value is _DELETED:
-        del holder[path[-1]]
-    else:
-        holder[path[-1]] = value
-    return result
 
 
 def check(lines: list[str]) -> None:
@@ -130,7 +54,7 @@ def test_an_entity_with_one_part_replaced_maps_soundly_or_is_a_bad_entity(
     entity: dict[str, Any], data: st.DataObject
 ) -> None:
     path = data.draw(st.sampled_from(list(nodes(entity))))
-    broken = changed(entity, path, data.draw(st.sampled_from([_DELETED, *JUNK])))
+    broken = changed(entity, path, data.draw(st.sampled_from([DELETED, *JUNK])))
     context = data.draw(st.sampled_from(CONTEXTS))
     sound, lines = mapped(entity, context), mapped(broken, context)
     assert sound is not None
@@ -199,7 +123,9 @@ def test_every_map_may_be_an_empty_php_array(kind: str, name: str) -> None:
 @pytest.mark.parametrize("hash_name", [5, True, ["x"], {"a": 1}, 1.5], ids=repr)
 def test_a_hash_of_another_type_is_a_bad_entity(hash_name: Any) -> None:
     entity = quantity()
-    entity["claims"]["P4"][0]["references"] = [{"hash": hash_name, "snaks": []}]
+    entity["claims"]["P4"][0]["references"] = [
+        {"hash": hash_name, "snaks": {"P4": [{"snaktype": "novalue", "property": "P4"}]}}
+    ]
     with pytest.raises(BadEntity) as caught:
         map_entity(entity, CONTEXTS[0])
     assert caught.value.place == "claims.P4[0].references[0].hash"

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 
 from tests.build.entities import items
+from wbd.entity.ids import mentioned_type
 from wbd.mapping.definitions import datatype_iri
 from wbd.mapping.entity import MappingContext, map_entity
-from wbd.mapping.stubs import entity_type, map_with_stubs, mentioned
+from wbd.mapping.stubs import map_with_stubs, mentioned
 from wbd.mapping.vocabulary import Namespaces, Vocabulary
 from wbd.mapping.wikidata import UNITS, property_facts
 
@@ -69,7 +70,7 @@ def test_lexemes_mention_language_category_and_features_but_not_their_own_parts(
 def test_the_type_of_an_entity_follows_from_its_id() -> None:
     ids = ("Q1", "P1", "L1", "L1-F2", "L1-S2", "other:Q1", "M1", "X1")
     expected = ["item", "property", "lexeme", "form", "sense", "item", "mediainfo", None]
-    assert [entity_type(entity_id) for entity_id in ids] == expected
+    assert [mentioned_type(entity_id) for entity_id in ids] == expected
 
 
 def test_datatypes_have_iris() -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wbd.entity.ids import normalize_mention, value_id
+from wbd.entity.values import decimal, normalize_timestamp
 from wbd.mapping import hashes
 from wbd.mapping.entity import MappingContext, map_entity
 from wbd.mapping.sites import SiteTable, canonical_language, wikidata_site
-from wbd.mapping.times import normalize_timestamp, xsd_datetime
+from wbd.mapping.times import xsd_datetime
 from wbd.mapping.units import convert
-from wbd.mapping.values import Deep, ValueBuilders, check_id, decimal, entity_id_of
+from wbd.mapping.values import Deep, ValueBuilders
 from wbd.mapping.vocabulary import GREGORIAN, JULIAN, Site, Vocabulary
 from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 
@@ -173,16 +175,17 @@ def test_a_globe_other_than_the_earth_is_named_in_the_point() -> None:
     assert value.simple.startswith('"<http://www.wikidata.org/entity/Q405> Point(2.5 1)"^^')
     assert any("GeoAutoPrecision" in line for line in value.lines)
     assert any('"0.00027777777777778"' in line for line in value.lines)
-    assert BUILDERS.coordinate({**moon, "latitude": 361}) is None
+    with pytest.raises(ValueError):
+        BUILDERS.coordinate({**moon, "latitude": 361})
 
 
 def test_entity_ids_come_from_type_and_number_where_old_json_has_no_id() -> None:
-    assert entity_id_of({"entity-type": "item", "numeric-id": 42}) == "Q42"
-    assert entity_id_of({"entity-type": "property", "numeric-id": 7}) == "P7"
-    assert check_id("l42-f1") == "L42-F1"
+    assert value_id({"entity-type": "item", "numeric-id": 42}) == "Q42"
+    assert value_id({"entity-type": "property", "numeric-id": 7}) == "P7"
+    assert normalize_mention("l42-f1") == "L42-F1"
     for bad in ("", "Q", "Q0", "Q1 ", "42", "Q1> <x"):
         with pytest.raises(ValueError):
-            check_id(bad)
+            normalize_mention(bad)
 
 
 def test_snak_and_reference_hashes_follow_from_content() -> None:
