@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.build.clock import SetClock
-from tests.unit.id_server.conftest import ITEM, Connect, Serve, connect_to, encode, wait_until
+from tests.unit.id_server.conftest import DEADLINE_S, ITEM, Connect, Serve, connect_to, encode, wait_until
 from wbd.entity.ids import EntityType
 from wbd.id_server.server import IdServer
 from wbd.id_server.socket_file import SocketFile
@@ -57,7 +57,10 @@ def test_without_a_refill_the_error_comes_at_the_deadline_and_not_before(serve: 
     assert str(other.read()).startswith("NOIDS no item ids")
 
 
-def test_the_error_comes_in_time_by_the_clock_of_the_machine(serve: Serve, connect: Connect) -> None:
+def test_the_error_comes_when_it_is_due_and_not_at_the_next_tick(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wbd.id_server.server._TICK_S", 2 * DEADLINE_S)
     client = connect(serve(ids=1, wait_s=0.05))
     client.send(encode("RANGE", "item", "2"))
     assert str(client.read()).startswith("NOIDS no item ids")
