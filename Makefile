@@ -99,15 +99,15 @@ engines: $(VENV)/.installed
 	scripts/install-packages.sh
 	$(PY) -m wbd.stack.fetch
 
-$(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
+$(VENV)/.installed: pyproject.toml constraints.txt setup.py $(NATIVE)
 	scripts/install-packages.sh python
 	test -x $(PY) || python3 -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 # Apart from .installed, because this Atheris has no wheel for Python 3.12 and above.
 $(VENV)/.fuzz: $(VENV)/.installed
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,fuzz]'
 	touch $@
 
 clean:
