@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.build.clock import SetClock
 from tests.build.tables import make_tables
 from wbd.engines.kafka import EventProducer, Topics, end_offsets, read_topic
 from wbd.engines.mysql import Database
@@ -21,6 +23,7 @@ from wbd.mapping.context import FLAVOURS
 from wbd.revisions.revision import WriteResult
 from wbd.revisions.store import RevisionStore
 from wbd.runtime import logs
+from wbd.runtime.clock import Clock
 from wbd.runtime.worker import Run
 from wbd.settings.kinds import DatabaseAddress
 from wbd.settings.load import load
@@ -28,7 +31,7 @@ from wbd.settings.settings import Settings
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
 from wbd.workers.entity_change import EntityChangeWorker
-from wbd.workers.entity_diff import EntityDiffWorker
+from wbd.workers.entity_diff import EntityDiffWorker, pace_of
 
 logs.configure("INFO", "structured")
 
@@ -46,15 +49,25 @@ class Wiki:
         """Store one revision of an entity."""
         return self.store.write(check_entity(entity))
 
-    def diff_worker(self, **overrides: Any) -> EntityDiffWorker:
-        """Make a diff worker with connections of its own."""
+    def diff_worker(
+        self, pace: dict[str, Any] | None = None, objects: ObjectStore | None = None, **overrides: Any
+    ) -> EntityDiffWorker:
+        """
+        Make a diff worker with connections of its own.
+
+        Args:
+            pace: fields of Pace that differ from those of the settings.
+            objects: the wiki's own when not given.
+            overrides: settings.
+        """
         settings = self.settings.model_copy(update=overrides)
         return EntityDiffWorker(
             Database(settings.database_address(), max_connections=2),
-            open_store(settings.objects_address(), settings.s3_revisions_bucket),
+            objects or open_store(settings.objects_address(), settings.s3_revisions_bucket),
             EventProducer(settings.brokers(), delivery_timeout_s=3.0),
             mapping_context(settings, FLAVOURS[settings.entity_diff_flavour]),
             settings,
+            replace(pace_of(settings), **(pace or {})),
         )
 
     def delete(self, entity_id: str) -> None:
@@ -84,19 +97,39 @@ class Wiki:
         """Read what a topic holds now, however long the broker takes to give it."""
         brokers = self.settings.brokers()
         left = sum(end_offsets(brokers, topic).values())
-        found: list[bytes] = []
+        values: list[bytes] = []
         if left:
             for message in read_topic(brokers, topic, idle_s=30.0):
-                found.append(message.value())
-                if len(found) == left:
+                values.append(message.value())
+                if len(values) == left:
                     break
-        assert len(found) == left, f"{len(found)} of {left} messages within 30 s"
-        return found
+        assert len(values) == left, f"{len(values)} of {left} messages within 30 s"
+        return values
 
 
-def run_of(name: str, worker_id: str) -> Run:
-    """What the runtime would hand to a worker."""
-    return Run(name, worker_id, logs.get_log("test", worker=worker_id))
+# Longer than each wait of the diff worker but those for polls and sweeps: retries, requests, snapshots that reappear.
+A_MINUTE_S = 61.0
+# Longer than the interval between sweeps.
+AN_HOUR_S = 3601.0
+
+
+def clock_of_today() -> SetClock:
+    """Return a clock that stands at the present, as the database's does, until the test advances it."""
+    return SetClock(datetime.now(UTC))
+
+
+def run_of(name: str, worker_id: str, clock: Clock | None = None) -> Run:
+    """Return the Run that the runtime would hand to a worker; time stands still unless a clock is given."""
+    return Run(name, worker_id, logs.get_log("test", worker=worker_id), clock or clock_of_today())
+
+
+def started(
+    wiki: Wiki, worker_id: str = "w1", clock: Clock | None = None, **options: Any
+) -> tuple[EntityDiffWorker, Run]:
+    """Start a diff worker; *options* are those of Wiki.diff_worker."""
+    worker, run = wiki.diff_worker(**options), run_of("entity_diff", worker_id, clock)
+    worker.start(run)
+    return worker, run
 
 
 def until_idle(worker: Any, run: Run, steps: int = 200) -> None:

@@ -5,19 +5,19 @@ Heads lie far apart in time here and the overlap is a millisecond, so that nothi
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.kafka.conftest import Wiki, run_of, until_idle
-from wbd.diff_stream import chains
+from tests.kafka import conftest
+from tests.kafka.conftest import A_MINUTE_S, AN_HOUR_S, Wiki, clock_of_today, until_idle
 from wbd.engines.kafka import MAX_MESSAGE_BYTES
 from wbd.errors import BrokerUnavailable
 from wbd.revisions.revision import shard_of
+from wbd.runtime.worker import Run
 from wbd.stack.kafka import KafkaBroker
-from wbd.workers import entity_diff
+from wbd.workers.entity_diff import EntityDiffWorker
 
 _SHARD = shard_of("Q1")
 SAME_SHARD = [number for number in range(1, 5000) if shard_of(f"Q{number}") == _SHARD]
@@ -36,11 +36,8 @@ def item(number: int, label: str = "first", description: str = "") -> dict[str, 
     }
 
 
-def started(wiki: Wiki, worker_id: str = "w1") -> tuple[Any, Any]:
-    worker = wiki.diff_worker(entity_diff_overlap_s=0.001)
-    run = run_of("entity_diff", worker_id)
-    worker.start(run)
-    return worker, run
+def started(wiki: Wiki, worker_id: str = "w1", **options: Any) -> tuple[EntityDiffWorker, Run]:
+    return conftest.started(wiki, worker_id, entity_diff_overlap_s=0.001, **options)
 
 
 def pairs(wiki: Wiki) -> list[tuple[str, int, int | None]]:
@@ -60,23 +57,22 @@ def backlog(wiki: Wiki, entities: int, revisions: int) -> list[tuple[str, int, i
     return sorted((f"Q{number}", r, r - 1 or None) for number in numbers for r in range(1, revisions + 1))
 
 
-def test_a_backlog_of_more_revisions_than_a_batch_comes_whole(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entity_diff, "_BATCH", 4)
+def test_a_backlog_of_more_revisions_than_a_batch_comes_whole(wiki: Wiki) -> None:
     expected = backlog(wiki, entities=10, revisions=5)
-    worker, run = started(wiki)
+    worker, run = started(wiki, pace={"batch_heads": 4, "batch_revisions": 8})
     until_idle(worker, run)
     worker.stop()
     assert sorted(pairs(wiki), key=lambda pair: pair[:2]) == sorted(expected, key=lambda pair: pair[:2])
 
 
-def test_a_sweep_that_finds_more_than_a_batch_loses_none(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entity_diff, "_BATCH", 2)
-    worker, run = started(wiki)
+def test_a_sweep_that_finds_more_than_a_batch_loses_none(wiki: Wiki) -> None:
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock, pace={"batch_heads": 2, "batch_revisions": 4})
     until_idle(worker, run)
     backlog(wiki, entities=12, revisions=1)
     until_idle(worker, run)
     assert wiki.diffs() == [], "no poll looks so far back"
-    worker._sweep_at_mono_s = 0.0
+    clock.advance(AN_HOUR_S)
     until_idle(worker, run)
     worker.stop()
     assert sorted(pairs(wiki)) == sorted((f"Q{number}", 1, None) for number in SAME_SHARD[:12])
@@ -99,12 +95,10 @@ def test_a_broker_outage_longer_than_the_overlap_loses_nothing(wiki: Wiki, kafka
     assert sorted(pairs(wiki)) == [("Q1", 1, None), ("Q2", 1, None), ("Q3", 1, None)]
 
 
-def test_what_a_stopped_process_left_of_its_batch_is_the_next_ones(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_stopped_process_left_of_its_batch_is_the_next_ones(wiki: Wiki) -> None:
     expected = backlog(wiki, entities=4, revisions=1)
-    worker, run = started(wiki)
-    with monkeypatch.context() as patch:
-        patch.setattr(entity_diff, "_PLAN_S", 0.0)
-        worker.step(run)
+    worker, run = started(wiki, pace={"plan_s": 0.0})
+    worker.step(run)
     worker.stop()
     assert len(wiki.diffs()) == 1
     worker, run = started(wiki, "w2")
@@ -119,17 +113,18 @@ def test_a_head_held_back_is_tried_again_when_it_is_due_however_long_ago_it_move
     assert revision is not None
     snapshot = wiki.store.snapshot(revision)
     wiki.objects.delete(revision.snapshot_key)
-    worker, run = started(wiki)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
     wiki.write(item(2))
     until_idle(worker, run)
     for expected_failures in (2, 3):
-        worker._reader.held_back["Q1"].retry_at_mono_s = 0.0
+        clock.advance(A_MINUTE_S)
         until_idle(worker, run)
         assert worker.step(run) > 0.05, "a worker with nothing to do waits for the next try"
         assert worker.health()["held_back"][0]["failures"] == expected_failures
     wiki.objects.put(revision.snapshot_key, snapshot)
-    worker._reader.held_back["Q1"].retry_at_mono_s = 0.0
+    clock.advance(A_MINUTE_S)
     until_idle(worker, run)
     assert worker.health()["held_back"] == []
     worker.stop()
@@ -151,11 +146,10 @@ def test_a_revision_after_one_whose_event_is_too_large_is_never_published_agains
     assert health["set_aside"] == 2
 
 
-def test_a_slow_machine_publishes_what_it_has_planned_in_time(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_machine_publishes_what_it_has_planned_in_time(wiki: Wiki) -> None:
     """Else its lease would run out in the middle of every batch, for good."""
-    monkeypatch.setattr(entity_diff, "_PLAN_S", 0.0)
     expected = backlog(wiki, entities=3, revisions=3)
-    worker, run = started(wiki)
+    worker, run = started(wiki, pace={"plan_s": 0.0})
     worker.step(run)
     assert len(wiki.diffs()) == 1
     until_idle(worker, run)
@@ -177,23 +171,19 @@ def test_an_entity_whose_published_revision_lost_its_row_is_held_back(wiki: Wiki
     assert pairs(wiki) == [("Q1", 1, None)]
 
 
-def test_entities_held_back_beyond_the_bound_are_found_again_by_the_sweep(
-    wiki: Wiki, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chains, "MAX_HELD_BACK", 2)
+def test_entities_held_back_beyond_the_bound_are_found_again_by_the_sweep(wiki: Wiki) -> None:
     keys = {}
     for number in range(1, 6):
         revision = wiki.store.revision(f"Q{number}", wiki.write(item(number)).revision_id)
         assert revision is not None
         keys[revision.snapshot_key] = wiki.store.snapshot(revision)
         wiki.objects.delete(revision.snapshot_key)
-    worker, run = started(wiki)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock, pace={"held_back": 2})
     until_idle(worker, run)
     assert len(worker.health()["held_back"]) == 2
     wiki.objects.put_many(list(keys.items()))
-    for held in worker._reader.held_back.values():
-        held.retry_at_mono_s = 0.0
-    worker._sweep_at_mono_s = 0.0
+    clock.advance(AN_HOUR_S)
     until_idle(worker, run)
     until_idle(worker, run)
     worker.stop()
@@ -204,7 +194,9 @@ def test_a_database_whose_clock_is_behind_that_of_the_one_before_delays_nothing(
     """As after a failover: the positions lie in what is now the future."""
     worker, run = started(wiki)
     until_idle(worker, run)
-    worker._feed._positions = {shard: datetime(2037, 1, 1) for shard in worker._feed._positions}
+    worker.stop()
+    wiki.db.execute("UPDATE worker_leases SET position = '2037-01-01 00:00:00' WHERE slot LIKE 's:%'")
+    worker, run = started(wiki, "w2")
     until_idle(worker, run)
     wiki.write(item(1))
     until_idle(worker, run)

@@ -8,17 +8,20 @@ import threading
 from typing import Any
 
 import orjson
+import psutil
 import pyoxigraph as ox
 import pytest
 
-from tests.kafka.conftest import Wiki, until_idle
-from tests.kafka.test_entity_diff_worker import item, pairs, started, triples
+from tests.build.clock import SetClock
+from tests.kafka.conftest import A_MINUTE_S, AN_HOUR_S, Wiki, clock_of_today, started, until_idle
+from tests.kafka.test_entity_diff_worker import item, pairs, triples
 from tests.kafka.triple_store import TripleStore
 from wbd.cli import main
-from wbd.diff_stream import chains
+from wbd.diff_stream.chains import MIN_TRIES
 from wbd.diff_stream.requests import DiffRequests
 from wbd.engines.kafka import Topics
-from wbd.workers import entity_diff
+from wbd.runtime.worker import Run
+from wbd.workers.entity_diff import EntityDiffWorker
 
 SMALL = 20_000
 
@@ -27,14 +30,16 @@ def operations(wiki: Wiki) -> list[tuple[str, int, int | None]]:
     return [(event.operation, event.revision_id, event.previous_revision_id) for event in wiki.diffs()]
 
 
-def retry_now(worker: Any) -> None:
-    for held in worker._reader.held_back.values():
-        held.retry_at_mono_s = 0.0
-        held.failures = chains.MIN_TRIES
+def retry_often(worker: EntityDiffWorker, run: Run, clock: SetClock) -> None:
+    """Let every held back entity be retried MIN_TRIES times."""
+    for _ in range(MIN_TRIES):
+        clock.advance(A_MINUTE_S)
+        until_idle(worker, run)
 
 
-def look_now(worker: Any) -> None:
-    worker._requests_at_mono_s = worker._found_again_at_mono_s = 0.0
+def planners() -> list[psutil.Process]:
+    """Return the processes that plan chains for this one."""
+    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 def statement(number: int, value: str) -> dict[str, Any]:
@@ -142,11 +147,11 @@ def test_a_snapshot_that_stays_missing_is_set_aside_and_the_next_revision_goes_o
     for label in ("one", "two", "three"):
         wiki.write(item(1, label))
     wiki.drop_snapshot("Q1", 2)
-    worker, run = started(wiki, entity_diff_missing_after_s=0.001)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock, entity_diff_missing_after_s=0.001)
     until_idle(worker, run)
     assert pairs(wiki.diffs()) == [("Q1", 1, None)] and len(worker.health()["held_back"]) == 1
-    retry_now(worker)
-    until_idle(worker, run)
+    retry_often(worker, run, clock)
     assert worker.health()["held_back"] == []
     worker.stop()
     assert pairs(wiki.diffs()) == [("Q1", 1, None), ("Q1", 3, 1)]
@@ -156,11 +161,11 @@ def test_a_snapshot_that_stays_missing_is_set_aside_and_the_next_revision_goes_o
 def test_a_young_revision_is_waited_for_however_often_its_snapshot_was_not_there(wiki: Wiki) -> None:
     wiki.write(item(1))
     wiki.drop_snapshot("Q1", 1)
-    worker, run = started(wiki)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
-    retry_now(worker)
-    until_idle(worker, run)
-    assert worker.health()["held_back"][0]["failures"] == chains.MIN_TRIES + 1
+    retry_often(worker, run, clock)
+    assert worker.health()["held_back"][0]["failures"] == MIN_TRIES + 1
     worker.stop()
     assert wiki.db.query("SELECT * FROM entity_diff_failures") == []
 
@@ -169,18 +174,19 @@ def test_a_head_whose_missing_snapshot_appears_is_published_whole(wiki: Wiki) ->
     wiki.write(item(1, "one"))
     wiki.write(item(1, "two"))
     key, data = wiki.drop_snapshot("Q1", 2)
-    worker, run = started(wiki, entity_diff_missing_after_s=0.001)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock, entity_diff_missing_after_s=0.001)
     until_idle(worker, run)
-    retry_now(worker)
+    retry_often(worker, run, clock)
+    clock.advance(A_MINUTE_S)
     until_idle(worker, run)
-    look_now(worker)
-    until_idle(worker, run)
+    assert worker.health()["held_back"] == []
     assert operations(wiki) == [("import", 1, None)]
     wiki.objects.put(key, data)
-    look_now(worker)
+    clock.advance(A_MINUTE_S)
     until_idle(worker, run)
     assert worker.health()["reconciles"] == 1
-    look_now(worker)
+    clock.advance(A_MINUTE_S)
     until_idle(worker, run)
     wiki.write(item(1, "three"))
     until_idle(worker, run)
@@ -191,15 +197,17 @@ def test_a_head_whose_missing_snapshot_appears_is_published_whole(wiki: Wiki) ->
 
 def test_when_what_consumers_hold_is_lost_the_next_revision_is_published_whole(wiki: Wiki) -> None:
     wiki.write(item(1, "one"))
-    worker, run = started(wiki, entity_diff_missing_after_s=0.001)
+    worker, run = started(wiki)
     until_idle(worker, run)
-    worker._reader.cache.forget([key for (key,) in wiki.db.query("SELECT snapshot_key FROM entity_revisions")])
+    worker.stop()
+    # Another process, which has not cached the snapshot.
+    clock = clock_of_today()
+    worker, run = started(wiki, "w2", clock, entity_diff_missing_after_s=0.001)
     wiki.drop_snapshot("Q1", 1)
     wiki.write(item(1, "two"))
     wiki.write(item(1, "three"))
     until_idle(worker, run)
-    retry_now(worker)
-    until_idle(worker, run)
+    retry_often(worker, run, clock)
     assert worker.health()["reconciles"] == 1
     worker.stop()
     assert operations(wiki) == [("import", 1, None), ("reconcile", 2, 1), ("diff", 3, 2)]
@@ -229,7 +237,8 @@ def test_whoever_asks_gets_an_entity_published_whole_in_order_with_its_other_eve
     monkeypatch.setenv("WBD_STATE_DIR", str(settings.state_dir))
     wiki.write(item(1, "one"))
     wiki.write(item(2))
-    worker, run = started(wiki)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
     wiki.write(item(1, "two"))
     wiki.delete("Q2")
@@ -237,7 +246,7 @@ def test_whoever_asks_gets_an_entity_published_whole_in_order_with_its_other_eve
 
     def work() -> None:
         while not done.wait(0.05):
-            look_now(worker)
+            clock.advance(A_MINUTE_S)
             until_idle(worker, run)
 
     thread = threading.Thread(target=work)
@@ -256,11 +265,12 @@ def test_whoever_asks_gets_an_entity_published_whole_in_order_with_its_other_eve
 
 def test_two_reconciles_of_one_revision_are_two_events(wiki: Wiki) -> None:
     wiki.write(item(1))
-    worker, run = started(wiki)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
     for _ in range(2):
         DiffRequests(wiki.db).ask(["Q1"])
-        look_now(worker)
+        clock.advance(A_MINUTE_S)
         until_idle(worker, run)
     worker.stop()
     assert [each[0] for each in operations(wiki)] == ["import", "reconcile", "reconcile"]
@@ -279,7 +289,6 @@ def test_what_was_set_aside_and_cannot_be_reconciled_says_why(
     wiki.objects.put(revision.snapshot_key, b"[]")
     asked_at = DiffRequests(wiki.db).ask(["Q1"])
     worker, run = started(wiki)
-    look_now(worker)
     until_idle(worker, run)
     worker.stop()
     answer = DiffRequests(wiki.db).answers(["Q1"], asked_at)["Q1"]
@@ -296,24 +305,23 @@ def test_several_processes_publish_the_same_and_the_loss_of_one_loses_nothing(wi
     for number in range(1, 41):
         wiki.write(item(number, "one"))
     until_idle(worker, run)
-    children = worker._planner._children
+    children = planners()
     assert len(children) == 2
     for number in range(1, 41):
         wiki.write(item(number, "two"))
-    os.kill(children[0].process.pid, signal.SIGKILL)
+    os.kill(children[0].pid, signal.SIGKILL)
     until_idle(worker, run)
     worker.stop()
-    assert not any(child.process.is_alive() for child in children)
+    assert not any(child.is_running() for child in children)
     assert sorted(pairs(wiki.diffs())) == sorted(
         pair for number in range(1, 41) for pair in ((f"Q{number}", 1, None), (f"Q{number}", 2, 1))
     )
     assert wiki.db.query("SELECT * FROM entity_diff_failures") == []
 
 
-def test_a_sweep_goes_on_while_there_is_other_work(wiki: Wiki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entity_diff, "_BATCH", 1)
-    monkeypatch.setattr(entity_diff, "_PAGE_EVERY_S", 0.0)
-    worker, run = started(wiki, entity_diff_overlap_s=1.0)
+def test_a_sweep_goes_on_while_there_is_other_work(wiki: Wiki) -> None:
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock, pace={"batch_heads": 1, "batch_revisions": 2}, entity_diff_overlap_s=1.0)
     until_idle(worker, run)
     for number in range(2, 5):
         for label in range(6):
@@ -321,9 +329,9 @@ def test_a_sweep_goes_on_while_there_is_other_work(wiki: Wiki, monkeypatch: pyte
     worker.step(run)
     wiki.write(item(1))
     wiki.db.execute("UPDATE entity_head SET updated_at = '2020-01-01 00:00:00' WHERE entity_id = 'Q1'")
-    worker._sweep_at_mono_s = 0.0
+    clock.advance(AN_HOUR_S)
     while worker.health()["found_by_sweep"] == 0:
-        assert worker._heads, "it was not found before the other work was done"
+        assert worker.health()["diffs_computed"] < 18, "it was not found before the other work was done"
         worker.step(run)
     until_idle(worker, run)
     worker.stop()

@@ -9,7 +9,7 @@ import orjson
 import pyoxigraph as ox
 import pytest
 
-from tests.kafka.conftest import Wiki, run_of, until_idle
+from tests.kafka.conftest import A_MINUTE_S, Wiki, clock_of_today, started, until_idle
 from tests.kafka.triple_store import TripleStore, parsed
 from wbd.demo.entities import EntityGenerator
 from wbd.diff_stream.requests import DiffRequests
@@ -88,15 +88,15 @@ def test_every_event_applied_gives_exactly_the_export_of_the_heads(
     wiki: Wiki, seed: int, settings: dict[str, Any]
 ) -> None:
     history = History(wiki, seed)
-    worker, run = wiki.diff_worker(**settings), run_of("entity_diff", "w1")
-    worker.start(run)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock, **settings)
     for number in range(history.steps()):
         history.step(number)
         if number % 40 == 39:
             until_idle(worker, run)
     asked = [f"Q{n}" for n in (1, 2, 3)]
     DiffRequests(wiki.db).ask(asked)
-    worker._requests_at_mono_s = 0.0
+    clock.advance(A_MINUTE_S)
     until_idle(worker, run)
     health = worker.health()
     worker.stop()

@@ -8,7 +8,8 @@ from typing import Any
 import pyoxigraph as ox
 import pytest
 
-from tests.kafka.conftest import Wiki, run_of, until_idle
+from tests.build.clock import SetClock
+from tests.kafka.conftest import A_MINUTE_S, AN_HOUR_S, Wiki, clock_of_today, run_of, started, until_idle
 from wbd.demo.entities import EntityGenerator
 from wbd.engines.mysql import Transaction
 from wbd.errors import BrokerUnavailable, LeaseLost
@@ -29,12 +30,6 @@ def item(number: int, label: str = "first", **more: Any) -> dict[str, Any]:
         "sitelinks": {},
         **more,
     }
-
-
-def started(wiki: Wiki, worker_id: str = "w1", **overrides: Any) -> tuple[Any, Any]:
-    worker, run = wiki.diff_worker(**overrides), run_of("entity_diff", worker_id)
-    worker.start(run)
-    return worker, run
 
 
 def pairs(events: list[Any]) -> list[tuple[str, int, int | None]]:
@@ -111,13 +106,14 @@ def test_a_head_that_becomes_visible_late_is_not_missed(wiki: Wiki) -> None:
 
 
 def test_a_head_older_than_the_overlap_is_found_by_the_sweep(wiki: Wiki) -> None:
-    worker, run = started(wiki, entity_diff_overlap_s=1.0)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock, entity_diff_overlap_s=1.0)
     until_idle(worker, run)
     wiki.write(item(2))
     wiki.db.execute("UPDATE entity_head SET updated_at = '2020-01-01 00:00:00' WHERE entity_id = 'Q2'")
     until_idle(worker, run)
     assert wiki.diffs() == [], "no poll looks so far back"
-    worker._sweep_at_mono_s = 0.0
+    clock.advance(AN_HOUR_S)
     until_idle(worker, run)
     until_idle(worker, run)
     assert worker.health()["found_by_sweep"] == 1
@@ -141,11 +137,13 @@ def test_a_restart_goes_on_where_the_last_process_stopped_and_repeats_nothing(wi
 
 
 def test_two_processes_share_the_work_and_publish_each_revision_once(wiki: Wiki) -> None:
-    a, run_a = started(wiki, "a")
+    clock = clock_of_today()
+    a, run_a = started(wiki, "a", clock)
     b, run_b = started(wiki, "b")
     a.step(run_a)
     b.step(run_b)
-    a._leases._renew_at_mono_s = 0.0
+    # More than a quarter of the lease, after which it is renewed.
+    clock.advance(10)
     a.step(run_a)
     b.step(run_b)
     assert (a.health()["shards"], b.health()["shards"]) == (32, 32)
@@ -164,25 +162,26 @@ def test_two_processes_share_the_work_and_publish_each_revision_once(wiki: Wiki)
     b.stop()
 
 
+class SlowMachine(SetClock):
+    """A clock by which *tick_s* pass between two readings."""
+
+    tick_s = 0.0
+
+    def mono_s(self) -> float:
+        self.advance(self.tick_s)
+        return super().mono_s()
+
+
 def test_a_process_whose_lease_ran_out_publishes_nothing(wiki: Wiki) -> None:
-    worker, run = started(wiki)
+    clock = SlowMachine()
+    worker, run = started(wiki, clock=clock)
     worker.step(run)
     wiki.write(item(1))
-
-    def lost(*_: object) -> None:
-        worker._leases._valid_until_mono_s = 0.0
-
-    read = worker._reader.chains
-
-    def read_slowly(*args: Any) -> Any:
-        lost()
-        return read(*args)
-
-    worker._reader.chains = read_slowly
+    clock.tick_s = 8.0
     with pytest.raises(LeaseLost):
         worker.step(run)
     assert wiki.diffs() == []
-    worker._reader.chains = read
+    clock.tick_s = 0.0
     until_idle(worker, run)
     assert pairs(wiki.diffs()) == [("Q1", 1, None)]
     worker.stop()
@@ -195,15 +194,15 @@ def test_a_missing_snapshot_holds_its_entity_back_and_no_other(wiki: Wiki) -> No
     snapshot = wiki.store.snapshot(revision)
     wiki.objects.delete(revision.snapshot_key)
     wiki.write(item(2))
-    worker, run = started(wiki)
+    clock = clock_of_today()
+    worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
     assert pairs(wiki.diffs()) == [("Q2", 1, None)]
     (held,) = worker.health()["held_back"]
     assert held["entity_id"] == "Q1"
     assert revision.snapshot_key in held["reason"]
     wiki.objects.put(revision.snapshot_key, snapshot)
-    for waiting in worker._reader.held_back.values():
-        waiting.retry_at_mono_s = 0.0
+    clock.advance(A_MINUTE_S)
     until_idle(worker, run)
     assert ("Q1", 1, None) in pairs(wiki.diffs())
     assert worker.health()["held_back"] == []

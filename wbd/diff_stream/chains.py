@@ -1,14 +1,14 @@
 """Read the snapshots of waiting revisions and join them to chains; hold back entities whose snapshots are missing.
 
-A snapshot is written before its row, so a missing one is a slow replica or a loss that a person must see. It is
-waited for while its revision is young; afterwards the revision is set aside, and where it was what consumers hold, the
-next one is published whole.
+A snapshot is written before its row, so a missing one is a slow replica or a loss that a person must look into. It is
+waited for while its revision is young; afterwards the revision is set aside. When the snapshot of the revision that
+consumers hold is lost, the next revision is published in full.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -21,16 +21,16 @@ from wbd.runtime.logs import Log
 from wbd.runtime.retry import Backoff
 
 _BACKOFF = Backoff(first_s=1.0, max_s=60.0)
-# So often a snapshot is looked for at least, however old its revision.
+# Minimum number of attempts to read a snapshot, however old its revision is.
 MIN_TRIES = 5
-# Bounds memory and log when a whole bucket is gone; what is over it is left to the sweep.
+# Bounds memory and log when a bucket is lost; entities beyond it are left to the sweep.
 MAX_HELD_BACK = 1000
 _CACHE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class HeldBack:
-    """An entity whose next snapshot, or what it is diffed against, is missing: when it is tried again."""
+    """An entity whose next snapshot, or the one that it is diffed against, is missing; when it is tried again."""
 
     head: WaitingHead
     reason: str
@@ -40,20 +40,29 @@ class HeldBack:
 
 class ChainReader:
     """
-    Makes chains of one batch after the other. One thread at a time.
+    Makes the chains of one batch after the other. One thread at a time.
 
     Args:
-        missing_after_s: how old a revision is when its missing snapshot is waited for no longer.
+        missing_after_s: age of a revision at which its missing snapshot is no longer waited for.
 
-    held_back: by entity, at most MAX_HELD_BACK.
+    held_back: by entity, at most max_held_back.
     """
 
-    def __init__(self, objects: ObjectStore, missing_after_s: float, clock: Clock, log: Log) -> None:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        missing_after_s: float,
+        clock: Clock,
+        log: Log,
+        *,
+        max_held_back: int = MAX_HELD_BACK,
+    ) -> None:
         self.held_back: dict[str, HeldBack] = {}
         self.cache = SnapshotCache(objects, _CACHE_BYTES)
         self._missing_after_s = missing_after_s
         self._clock = clock
         self._log = log
+        self._max_held_back = max_held_back
 
     def chains(self, revisions: Iterable[WaitingRevision], heads: dict[str, WaitingHead]) -> list[Chain]:
         """
@@ -62,7 +71,7 @@ class ChainReader:
         Entities that are held back are taken out of *heads*.
 
         Raises:
-            ObjectStoreUnavailable: the bucket does not answer.
+            ObjectStoreUnavailable: the object store does not answer.
         """
         waiting: dict[str, list[WaitingRevision]] = defaultdict(list)
         for revision in revisions:
@@ -77,36 +86,53 @@ class ChainReader:
         self.cache.keep({key: data for key in last if key and (data := snapshots[key]) is not None})
         return chains
 
-    def whole(self, wanted: Iterable[Reconcile]) -> dict[str, tuple[Reconcile, Chain]]:
-        """Return entity -> a chain that publishes its head whole, for those whose snapshots are there."""
+    def reconciles(self, wanted: Iterable[Reconcile]) -> dict[str, tuple[Reconcile, Chain]]:
+        """Return entity -> a chain that publishes its head in full; entities whose snapshot is missing are left out."""
         by_entity = {each.head.entity_id: each for each in wanted}
         snapshots = self.cache.read(
             each.revision.snapshot_key for each in by_entity.values() if each.revision.snapshot_key
         )
-        found = {}
+        chosen = {}
         for entity_id, each in by_entity.items():
             revision = each.revision
             snapshot = snapshots[revision.snapshot_key] if revision.snapshot_key else None
             if snapshot is not None or not revision.snapshot_key:
                 link = Link(revision.revision_id, snapshot, revision.created_at)
-                chain = Chain(entity_id, revision.base_revision_id, None, [link], whole=True, request=each.request)
-                found[entity_id] = (each, chain)
-        return found
+                chain = Chain(entity_id, revision.base_revision_id, None, [link], reconcile=True, request=each.request)
+                chosen[entity_id] = (each, chain)
+        return chosen
 
     def due(self) -> dict[str, WaitingHead]:
-        """Return the heads held back that are to be tried again now."""
+        """Return the held back heads whose retry is due."""
         now = self._clock.mono_s()
         return {entity: held.head for entity, held in self.held_back.items() if held.retry_at_mono_s <= now}
 
     def not_held(self, heads: Iterable[WaitingHead]) -> dict[str, WaitingHead]:
-        """Return the heads that are not held back; of the others, remember that they have moved."""
-        found = {}
+        """Return the heads that are not held back; note the new revision of those that are."""
+        free = {}
         for head in heads:
             if held := self.held_back.get(head.entity_id):
                 held.head = head
             else:
-                found[head.entity_id] = head
-        return found
+                free[head.entity_id] = head
+        return free
+
+    def follow(self, shards: Container[int]) -> None:
+        """Let go of the entities of all other shards."""
+        self.held_back = {entity: held for entity, held in self.held_back.items() if held.head.shard in shards}
+
+    def let_go(self, entity_id: str) -> None:
+        """Hold an entity back no longer."""
+        self.held_back.pop(entity_id, None)
+
+    def held_heads(self) -> list[WaitingHead]:
+        """Return the heads that are held back."""
+        return [held.head for held in self.held_back.values()]
+
+    def retries_in_s(self) -> list[float]:
+        """Return the seconds until each held back entity is due; negative when it is overdue."""
+        now = self._clock.mono_s()
+        return [held.retry_at_mono_s - now for held in self.held_back.values()]
 
     def held_by_shard(self) -> Counter[int]:
         """Return how many entities of each shard are held back."""
@@ -120,17 +146,17 @@ class ChainReader:
     ) -> Chain | None:
         first = revisions[0]
         base: bytes | None = None
-        whole = False
+        reconcile = False
         if first.base_revision_id is not None and first.base_snapshot_key != "":
             base = snapshots[first.base_snapshot_key] if first.base_snapshot_key else None
             if base is None:
-                # Against nothing it would bring back what consumers hold, and take nothing away.
+                # A diff against nothing would add triples that consumers hold already, and remove none.
                 what = f"snapshot {first.base_snapshot_key}"
                 if first.base_snapshot_key is None:
                     what = f"row of r{first.base_revision_id} in entity_revisions"
                 if self._waits(first, what, heads):
                     return None
-                whole = True
+                reconcile = True
         links: list[Link] = []
         for revision in revisions:
             snapshot = snapshots[revision.snapshot_key] if revision.snapshot_key else None
@@ -145,10 +171,10 @@ class ChainReader:
             self.held_back.pop(first.entity_id, None)
         if not links:
             return None
-        return Chain(first.entity_id, first.base_revision_id, base, links, whole)
+        return Chain(first.entity_id, first.base_revision_id, base, links, reconcile)
 
     def _waits(self, revision: WaitingRevision, what: str, heads: dict[str, WaitingHead]) -> bool:
-        """Hold the entity back while what is missing may appear; False when it is waited for no longer."""
+        """Hold the entity back while the missing object may appear; return False when it is no longer waited for."""
         before = self.held_back.get(revision.entity_id)
         age_s = (self._clock.now() - revision.created_at.replace(tzinfo=UTC)).total_seconds()
         if before and before.failures >= MIN_TRIES and age_s > self._missing_after_s:
@@ -157,8 +183,8 @@ class ChainReader:
         failures = before.failures + 1 if before else 1
         delay_s = _BACKOFF.delay_s(failures)
         reason = _reason(revision, what)
-        if before is None and len(self.held_back) >= MAX_HELD_BACK:
-            self._log.warning(f"{reason}; {MAX_HELD_BACK} are held back already, left to the next sweep")
+        if before is None and len(self.held_back) >= self._max_held_back:
+            self._log.warning(f"{reason}; {self._max_held_back} are held back already, left to the next sweep")
             return True
         self._log.warning(f"{reason}; event held back, retry {failures} in {delay_s:.0f} s", entity_id=head.entity_id)
         self.held_back[head.entity_id] = HeldBack(head, reason, failures, self._clock.mono_s() + delay_s)

@@ -1,11 +1,12 @@
-"""Find the revisions whose diff is not published yet, and remember those that are.
+"""Find the revisions whose diff is not published yet, and record those whose diff is.
 
 Reads:  entity_head, entity_revisions, entity_diff_state, entity_diff_requests, entity_diff_failures
 Writes: entity_diff_state, entity_diff_failures, entity_diff_requests
 
 Rows become visible in commit order, not in the order of their timestamps, so a plain high-water mark would lose rows.
-The poll goes on from a position per shard, reads a window behind it again every few seconds, and leaves out what
-entity_diff_state says is done. A sweep over what lies behind the positions finds what still drifted.
+The poll goes on from a position per shard, reads a window behind it again every few seconds, and leaves out the
+revisions that entity_diff_state marks as done. A sweep over all heads behind the positions finds those that polls
+missed.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from datetime import datetime, timedelta
 
 from wbd.engines.mysql import Database, Transaction
 
-# Turtle, JSON and the lines of a diff of so much stay well below 1 GiB of memory, and are made in a few seconds.
+# The Turtle, JSON and diff lines of a batch this large stay well below 1 GiB of memory and take a few seconds to make.
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 2)
 _REASON_LENGTH = 2000
 _SWEEP_START = (-1, _EPOCH, "")
-# Of one look for heads to publish whole.
+# Heads to publish in full that one query returns.
 _RECONCILES = 100
 
 
@@ -57,7 +58,7 @@ class WaitingRevision:
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """A head to publish whole. request: when somebody asked for it; "" when its snapshot appeared at last."""
+    """A head to publish in full. request: when somebody asked for it; "" when its missing snapshot has appeared."""
 
     head: WaitingHead
     revision: WaitingRevision
@@ -66,7 +67,7 @@ class Reconcile:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A revision set aside. missing: its snapshot could not be had, and may appear."""
+    """A revision that is set aside. missing: its snapshot could not be read and may still appear."""
 
     entity_id: str
     revision_id: int
@@ -84,24 +85,25 @@ class Progress:
 
 
 class DiffFeed:
-    """The queries of the diff worker. Stateless but for the positions of the shards it was given."""
+    """The queries of the diff worker. Keeps nothing but the positions of its shards."""
 
     def __init__(self, db: Database, *, overlap_s: float) -> None:
         self._db = db
         self._overlap = timedelta(seconds=overlap_s)
         self._positions: dict[int, datetime] = {}
-        # Shard, and the last head that was looked at in it.
+        # The shard that the sweep is in, and the last head that it read there.
         self._swept_to: tuple[int, datetime, str] = _SWEEP_START
 
-    def follow(self, shards: dict[int, datetime | None]) -> None:
-        """Take the shards that are ours now, each from its stored position less the overlap, or its beginning."""
+    def follow(self, shards: Mapping[int, datetime | None]) -> None:
+        """Take on the shards that are ours now, each from its stored position less the overlap."""
+        # Without a stored position, from the beginning.
         self._positions = {
             shard: self._positions.get(shard) or (max(stored - self._overlap, _EPOCH) if stored else _EPOCH)
             for shard, stored in shards.items()
         }
 
     def positions(self, unfinished: Iterable[WaitingHead]) -> dict[int, datetime]:
-        """Return how far each shard has come; never past a head that is not done, so that the next owner finds it."""
+        """Return the position of each shard, never past a head that is not done, so that the next owner finds it."""
         positions = {shard: position for shard, position in self._positions.items() if position > _EPOCH}
         for head in unfinished:
             if head.shard in positions:
@@ -115,7 +117,8 @@ class DiffFeed:
         Args:
             limit: about how many; each shard gives at most its part, and at least 4.
             overlap: read the window behind the positions again.
-            leave_out: how many heads of a shard the caller holds back, so that they do not fill the limit for good.
+            leave_out: number of heads in each shard that the caller holds back; the limit is raised by them, since they
+                would fill it for good.
         """
         if not self._positions:
             return []
@@ -133,22 +136,22 @@ class DiffFeed:
             params += [shard, max(position - self._overlap, _EPOCH) if overlap else position, each[shard]]
         ((begun_at,),) = self._db.query("SELECT CURRENT_TIMESTAMP(6)")
         heads = [WaitingHead(*row) for row in self._db.query(" UNION ALL ".join([one] * len(self._positions)), params)]
-        found = Counter(head.shard for head in heads)
+        rows = Counter(head.shard for head in heads)
         for head in heads:
             self._positions[head.shard] = max(self._positions[head.shard], head.updated_at)
         for shard in self._positions:
-            if found[shard] < each[shard]:
-                # All that was visible has been found; what commits late lies in the overlap. This may be earlier than
-                # before, where another database server with a slower clock has taken over.
+            if rows[shard] < each[shard]:
+                # Every visible head has been read; those that commit late lie in the overlap. The new position may be
+                # earlier than the old one, after a failover to a database server with a slower clock.
                 self._positions[shard] = begun_at
         return heads
 
     def sweep(self, limit: int) -> tuple[list[WaitingHead], bool]:
         """
-        Look at the next *limit* heads of our shards that lie where no poll looks again.
+        Read the next *limit* heads of our shards that lie behind the window that polls read.
 
         Returns:
-            Those that wait, and whether every shard has been looked at; then the next call begins anew.
+            The heads that wait, and whether every shard has been read; the next call then begins anew.
         """
         waiting: list[WaitingHead] = []
         for shard in sorted(each for each in self._positions if each >= self._swept_to[0]):
@@ -169,11 +172,11 @@ class DiffFeed:
         return waiting, True
 
     def reconciles(self) -> list[Reconcile]:
-        """Return heads of ours that somebody wants published whole, oldest request first, at most MAX_BATCH_BYTES."""
+        """Return the heads of our shards that are requested in full, oldest request first, up to MAX_BATCH_BYTES."""
         return self._reconciles("entity_diff_requests q", "q.requested_at", "", "q.requested_at")
 
-    def found_again(self) -> list[Reconcile]:
-        """Return heads of ours that were set aside because their snapshots were missing, as reconciles."""
+    def reappeared(self) -> list[Reconcile]:
+        """Return the heads of our shards that are set aside for a missing snapshot, which may be there by now."""
         return self._reconciles(
             "entity_diff_failures q",
             "NULL",
@@ -196,22 +199,22 @@ class DiffFeed:
             f" WHERE h.shard IN ({marks}){condition} ORDER BY {order}, h.entity_id LIMIT %s",
             (*self._positions, _RECONCILES),
         )
-        found: list[Reconcile] = []
+        reconciles: list[Reconcile] = []
         total = 0
         for row in rows:
             revision = WaitingRevision(row[0], row[4], row[5], row[6], row[7], row[8], None)
             total += revision.snapshot_bytes
-            if found and total > MAX_BATCH_BYTES:
+            if reconciles and total > MAX_BATCH_BYTES:
                 break
             asked = "" if row[9] is None else row[9].isoformat(timespec="microseconds")
-            found.append(Reconcile(WaitingHead(*row[:4]), revision, asked))
-        return found
+            reconciles.append(Reconcile(WaitingHead(*row[:4]), revision, asked))
+        return reconciles
 
     def revisions(self, heads: Sequence[WaitingHead], limit: int) -> list[WaitingRevision]:
         """
-        Return the revisions that wait, of each entity in order, at most *limit* and MAX_BATCH_BYTES.
+        Return the waiting revisions of each entity in order, at most *limit* and MAX_BATCH_BYTES.
 
-        An entity's later revisions may be missing from the answer; never an earlier one.
+        The answer may lack later revisions of an entity, never one before a revision that it has.
         """
         if not heads:
             return []
@@ -226,15 +229,15 @@ class DiffFeed:
             " ORDER BY r.entity_id, r.revision_id LIMIT %s",
             (*(head.entity_id for head in heads), limit),
         )
-        found: list[WaitingRevision] = []
+        revisions: list[WaitingRevision] = []
         total = 0
         for row in rows:
             revision = WaitingRevision(*row)
             total += revision.snapshot_bytes
-            if found and total > MAX_BATCH_BYTES:
+            if revisions and total > MAX_BATCH_BYTES:
                 break
-            found.append(revision)
-        return found
+            revisions.append(revision)
+        return revisions
 
     def record(
         self,
@@ -242,7 +245,7 @@ class DiffFeed:
         failures: Iterable[Failure] = (),
         answered: Iterable[Reconcile] = (),
     ) -> None:
-        """Store how far entities have come, what is set aside, and which requests are done; never moves back."""
+        """Record the progress of entities, the failures and the answered requests; progress never moves back."""
         rows = sorted((p.entity_id, p.seen_revision_id, p.published_revision_id) for p in progress)
         reasons = sorted((f.entity_id, f.revision_id, f.reason[:_REASON_LENGTH], f.missing) for f in failures)
         requests = sorted((each.head.entity_id, each.request) for each in answered if each.request)

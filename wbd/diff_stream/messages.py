@@ -1,4 +1,4 @@
-"""A diff to the bytes of its messages: formats, event schemas, and chunks for what one message does not hold. Pure."""
+"""Turn a diff into the bytes of its messages: formats, event schemas, chunks when one message is too small. Pure."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from wbd.runtime.clock import iso
 EventFormat = Literal["entity_diff", "rdf_change"]
 
 MAX_CHUNKS: Final = 1000
-"""Messages of one event; with the default size of a message, 16 GB of RDF."""
+"""Bound of the messages of one event; with the default size of a message, 16 GB of RDF."""
 
-# How often chunks are made smaller when the first guess was too large.
+# Attempts to make chunks smaller when the first guess was too large.
 _GUESSES: Final = 8
-# Text of the fields of a message that are not RDF.
+# Room for the fields of a message that are not RDF.
 _ENVELOPE_BYTES: Final = 4096
 
 Parts = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]]
-"""Lines that were added, removed, and of both those about shared nodes; which lines is up to the event schema."""
+"""Lines that were added, removed, linked and unlinked; the last two are about shared nodes. See EventWriter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    What an event is about, beside the triples.
+    The fields of an event beside its triples.
 
     recorded_at: when the revision was recorded, UTC.
     request: tells two reconciles of one revision apart.
@@ -49,7 +49,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        """What the messages of this event share and no other event has."""
+        """Identity of the event: shared by all its messages, and by no other event."""
         name = f"{self.entity_id}/{self.previous_revision_id or 0}/{self.revision_id}/{self.operation}"
         return f"{name}/{self.request}" if self.request else name
 
@@ -57,14 +57,14 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class EventWriter:
     """
-    Writes the messages of an event; can be sent to another process.
+    Writes the messages of an event; it can be pickled for another process.
 
     Args:
         event_format: the documents' fields, or Wikimedia's rdf_change.
-        rdf_format: of rdf.formats.FORMATS.
-        schema_version: of the documents' event.
+        rdf_format: a key of rdf.formats.FORMATS.
+        schema_version: version in the documents' event.
         stream, domain: see RdfChange.
-        max_bytes: of one message's value.
+        max_bytes: bound of one message's value.
     """
 
     vocabulary: Vocabulary
@@ -77,20 +77,20 @@ class EventWriter:
 
     def messages(self, step: Step, diff: RdfDiff, published_at: datetime) -> list[bytes]:
         """
-        Return the values of an event's messages, in the order in which they are to be published.
+        Return the values of an event's messages, in the order of publication.
 
         Raises:
-            EventTooLarge: one triple is over max_bytes, or all of them over MAX_CHUNKS messages.
-            BadInput: a triple has no form in the RDF format.
+            EventTooLarge: one triple is larger than max_bytes, or the event needs more than MAX_CHUNKS messages.
+            BadInput: a triple cannot be written in the RDF format.
         """
         parts = self._parts(step, diff)
-        whole = self._message(step, parts, published_at, 0, 1)
-        if len(whole) <= self.max_bytes:
-            return [whole]
+        single = self._message(step, parts, published_at, 0, 1)
+        if len(single) <= self.max_bytes:
+            return [single]
         lines_bytes = sum(_size(line) for part in parts for line in part)
         room = self.max_bytes - _ENVELOPE_BYTES
-        # What a line of the whole took, and some more, since the first line about a subject takes the most.
-        budget = int(room * lines_bytes / len(whole) * 0.9)
+        # Scaled by the size of a line in the single message, less a tenth: the first line of a subject is the longest.
+        budget = int(room * lines_bytes / len(single) * 0.9)
         for _ in range(_GUESSES):
             chunks = _divide(parts, budget) if budget > 0 else []
             if len(chunks) > MAX_CHUNKS:
@@ -100,7 +100,7 @@ class EventWriter:
                 return values
             budget //= 2
         raise EventTooLarge(
-            f"event {step.entity_id} r{step.revision_id}: {len(whole)} bytes do not fit into {MAX_CHUNKS} messages of "
+            f"event {step.entity_id} r{step.revision_id}: {len(single)} bytes do not fit into {MAX_CHUNKS} messages of "
             f"{self.max_bytes}, or one triple does not fit into one"
         )
 

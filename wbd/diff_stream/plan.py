@@ -1,6 +1,6 @@
-"""The revisions of one entity, in their order, to the messages of their events. Pure: bytes in, bytes out.
+"""Turn the revisions of one entity, in their order, into the messages of their events. Pure: bytes in, bytes out.
 
-A chain is what one process works on at a time, so the order of an entity's events holds with any number of processes.
+One process works on a chain at a time, so the order of an entity's events holds with any number of processes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Link:
     One revision of a chain.
 
     snapshot: its JSON; None when it deletes the entity.
-    created_at: when it was recorded, UTC without a zone, as the database has it.
-    missing: why its snapshot cannot be had; it is set aside then.
+    created_at: when it was recorded, in UTC and without a zone, as in the database.
+    missing: why its snapshot could not be read; such a revision is set aside.
     """
 
     revision_id: int
@@ -45,9 +45,9 @@ class Chain:
     """
     Revisions of one entity, oldest first.
 
-    base_revision_id: what consumers hold; None for nothing.
-    base: the JSON of that revision; None for nothing, or a deleted entity.
-    whole: the first revision that can be mapped is published whole, as a reconcile.
+    base_revision_id: the revision that consumers hold; None when they hold nothing.
+    base: the JSON of that revision; None when they hold nothing, or a deleted entity.
+    reconcile: the first revision that can be mapped is published in full, as a reconcile.
     request: see Step.
     """
 
@@ -55,16 +55,16 @@ class Chain:
     base_revision_id: int | None
     base: bytes | None
     links: Sequence[Link]
-    whole: bool = False
+    reconcile: bool = False
     request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     """
-    What becomes of one revision: the messages of its event, or why it is set aside.
+    The messages of one revision's event, or the reason why it is set aside.
 
-    whole: it is published whole.
+    reconcile: it is published in full.
     unforeseen: the traceback of a fault that the mapping has no name for.
     """
 
@@ -72,7 +72,7 @@ class Planned:
     messages: list[bytes] = field(default_factory=list)
     added: int = 0
     removed: int = 0
-    whole: bool = False
+    reconcile: bool = False
     reason: str = ""
     missing: bool = False
     unforeseen: str = ""
@@ -80,7 +80,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class ChainPlanner:
-    """Plans chains; can be sent to another process, which builds its own caches."""
+    """Plans chains; it can be pickled for another process, which builds caches of its own."""
 
     context: MappingContext
     writer: EventWriter
@@ -90,12 +90,12 @@ class ChainPlanner:
         Plan the revisions of one entity, oldest first.
 
         Args:
-            until_mono_s: revisions after the first are left for another time from then on; time.monotonic().
+            until_mono_s: a moment of time.monotonic(); later revisions that are not begun by then are left out.
         """
         plans: list[Planned] = []
         base_id = chain.base_revision_id
         base = _snapshot(chain.base, base_id, chain.entity_id)
-        whole = chain.whole
+        reconcile = chain.reconcile
         for link in chain.links:
             if plans and time.monotonic() >= until_mono_s:
                 break
@@ -104,52 +104,52 @@ class ChainPlanner:
                 continue
             try:
                 new = _snapshot(link.snapshot, link.revision_id, chain.entity_id)
-                diff = self._diff(None if whole else base, new)
-                operation = _operation(base, new, whole)
+                diff = self._diff(None if reconcile else base, new)
+                operation = _operation(base, new, reconcile)
                 step = Step(
                     chain.entity_id,
                     link.revision_id,
                     base_id,
                     operation,
                     link.created_at.replace(tzinfo=UTC),
-                    chain.request if whole else "",
+                    chain.request if reconcile else "",
                 )
-                plans.append(self._planned(step, diff, whole))
+                plans.append(self._planned(step, diff, reconcile))
             except PermanentError as error:
                 plans.append(Planned(link.revision_id, reason=str(error)))
                 continue
             except FAULTS as error:
-                # A fault that the mapping has no name for; dying of it would stop every other entity, for good.
+                # A fault that the mapping has no name for. If the worker died of it, every other entity would stop too.
                 reason = f"r{link.revision_id}: {type(error).__name__}: {error}"
                 plans.append(Planned(link.revision_id, reason=reason, unforeseen=traceback.format_exc()))
                 continue
-            base, base_id, whole = new, link.revision_id, False
+            base, base_id, reconcile = new, link.revision_id, False
         return plans
 
     def _diff(self, base: _Snapshot | None, new: _Snapshot | None) -> RdfDiff:
         if base is not None and new is not None:
-            found = diff_alike(base.data, new.data, self.context, new.entity_id)
-            if found is not None:
-                return found
+            diff = diff_alike(base.data, new.data, self.context, new.entity_id)
+            if diff is not None:
+                return diff
         before = None if base is None else base.entity()
         after = None if new is None else new.entity()
         return diff_entities(before, after, self.context)
 
-    def _planned(self, step: Step, diff: RdfDiff, whole: bool) -> Planned:
+    def _planned(self, step: Step, diff: RdfDiff, reconcile: bool) -> Planned:
         messages = self.writer.messages(step, diff, datetime.now(UTC))
-        return Planned(step.revision_id, messages, len(diff.added), len(diff.removed), whole)
+        return Planned(step.revision_id, messages, len(diff.added), len(diff.removed), reconcile)
 
 
-def _operation(base: _Snapshot | None, new: _Snapshot | None, whole: bool) -> Operation:
+def _operation(base: _Snapshot | None, new: _Snapshot | None, reconcile: bool) -> Operation:
     if new is None:
         return "delete"
-    if whole:
+    if reconcile:
         return "reconcile"
     return "import" if base is None else "diff"
 
 
 class _Snapshot:
-    """The JSON of one revision, which is parsed once, if at all."""
+    """The JSON of one revision, parsed at most once."""
 
     __slots__ = ("_entity", "data", "entity_id", "which")
 
@@ -160,7 +160,7 @@ class _Snapshot:
         self._entity: dict[str, Any] | None = None
 
     def entity(self) -> dict[str, Any]:
-        """Return the entity. Raises PermanentError when it is no JSON, or another entity's."""
+        """Return the entity. Raises PermanentError when the snapshot is not JSON, or another entity's."""
         if self._entity is None:
             self._entity = _parse(self.data, self.which, self.entity_id)
         return self._entity
@@ -171,14 +171,14 @@ def _snapshot(data: bytes | None, revision_id: int | None, entity_id: str) -> _S
 
 
 def _parse(data: bytes, which: str, entity_id: str) -> dict[str, Any]:
-    """Return a snapshot's JSON. Raises PermanentError when it is none, or another entity's."""
+    """Return the JSON of a snapshot. Raises PermanentError when it is not JSON, or another entity's."""
     try:
-        found = orjson.loads(data)
+        entity = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise PermanentError(f"snapshot of {which}: not JSON ({error})") from None
-    if not isinstance(found, dict):
+    if not isinstance(entity, dict):
         raise PermanentError(f"snapshot of {which}: not a JSON object")
-    holds = found.get("id", found.get("entity"))
+    holds = entity.get("id", entity.get("entity"))
     if holds != entity_id:
         raise PermanentError(f"snapshot of {which}: holds {str(holds)[:60]!r}, expected {entity_id}")
-    return found
+    return entity

@@ -1,8 +1,8 @@
 """Plan chains in several processes, when one core is not enough.
 
-Entities are divided among the processes, never the revisions of one, so the order of an entity's events holds. A
-process that dies takes no work with it: what it had is planned again, one chain at a time, and a chain that kills its
-process a second time is set aside.
+Entities are divided among the processes, never the revisions of one entity, so the order of an entity's events holds.
+No work is lost with a process that dies: its chains are planned again, one at a time, and a chain whose process dies a
+second time is set aside.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ from wbd.diff_stream.plan import Chain, ChainPlanner, Planned
 from wbd.errors import DiffProcessFailed
 from wbd.runtime.memory import collect_seldom
 
-# A process is given so much at once: many small chains, or one large one.
+# Bounds of one group, the work that a process is given at once: many small chains, or one large chain.
 _GROUP_CHAINS = 16
 _GROUP_BYTES = 256 * 1024
 _START_S = 30.0
-# A process that was told to end and does not is killed after so much.
+# A process that was told to end is killed after this much.
 _END_S = 5.0
 
 
 class Planner(Protocol):
     """Plans many chains."""
 
-    def plan_all(self, chains: Sequence[Chain], until_mono_s: float) -> list[list[Planned]]:
+    def plan_all(self, chains: Sequence[Chain], within_s: float) -> list[list[Planned]]:
         """
         Return the plans of each chain in order.
 
-        Chains that were not begun at *until_mono_s*, of time.monotonic(), have none; the first always has.
+        Chains that are not begun after *within_s* seconds have no plans; the first always has some.
         """
 
     def close(self) -> None:
-        """End what was started."""
+        """End the processes that were started."""
 
 
 class OneProcess:
-    """Plans chains one after the other, here."""
+    """Plans chains one after the other in this process."""
 
     def __init__(self, planner: ChainPlanner) -> None:
         self._planner = planner
 
-    def plan_all(self, chains: Sequence[Chain], until_mono_s: float) -> list[list[Planned]]:
+    def plan_all(self, chains: Sequence[Chain], within_s: float) -> list[list[Planned]]:
         """See Planner."""
-        return _plan_group(self._planner, list(enumerate(chains)), until_mono_s)
+        return _plan_group(self._planner, list(enumerate(chains)), time.monotonic() + within_s)
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: no process was started."""
 
 
 class _Child:
-    """A process that plans what is sent to it until the other end of its pipe is closed, by whatever."""
+    """A process that plans the groups sent to it until the other end of its pipe is closed."""
 
     def __init__(self, planner: ChainPlanner) -> None:
-        # Not by fork: threads of this process hold locks, and Kafka's client does not survive it.
+        # A fork would copy locks that threads of this process hold, and Kafka's client does not survive one.
         context = multiprocess.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, planner), daemon=True)
@@ -74,7 +74,7 @@ class _Child:
         except (EOFError, OSError):
             ready = False
         if not ready:
-            # Else it would look as if a chain had killed it.
+            # A later error on its pipe would look as if a chain had killed it.
             self.process.kill()
             self.end()
             raise DiffProcessFailed(f"a process for diffs did not start within {_START_S:.0f} s, or ended at once")
@@ -88,15 +88,16 @@ class _Child:
 
 
 class ManyProcesses:
-    """Plans chains in *processes* others, which end with this one; they start with the first call."""
+    """Plans chains in *processes* child processes, which start with the first call and end with this process."""
 
     def __init__(self, planner: ChainPlanner, processes: int) -> None:
         self._planner = planner
         self._processes = processes
         self._children: list[_Child] = []
 
-    def plan_all(self, chains: Sequence[Chain], until_mono_s: float) -> list[list[Planned]]:
+    def plan_all(self, chains: Sequence[Chain], within_s: float) -> list[list[Planned]]:
         """See Planner. Raises DiffProcessFailed when a process does not start; nothing is planned then."""
+        until_mono_s = time.monotonic() + within_s
         plans: list[list[Planned]] = [[] for _ in chains]
         waiting = _groups(chains)
         killed_once: set[int] = set()
@@ -104,7 +105,7 @@ class ManyProcesses:
             try:
                 self._give(waiting, until_mono_s)
             except DiffProcessFailed:
-                # Answers that are still to come would be taken for those of the next call.
+                # Answers still on their way would be taken for those of the next call.
                 self.close()
                 raise
             working = {child.pipe: child for child in self._children if child.group}
@@ -124,8 +125,8 @@ class ManyProcesses:
                             killed_once.add(number)
                             waiting.appendleft([(number, chain)])
                     continue
-                for (number, _), found in zip(child.group, answers, strict=True):
-                    plans[number] = found
+                for (number, _), planned in zip(child.group, answers, strict=True):
+                    plans[number] = planned
                 child.group = []
 
     def _give(self, waiting: deque[list[tuple[int, Chain]]], until_mono_s: float) -> None:
@@ -138,11 +139,11 @@ class ManyProcesses:
                 try:
                     child.pipe.send_bytes(pickle.dumps((child.group, until_mono_s), pickle.HIGHEST_PROTOCOL))
                 except OSError:
-                    # It is dead; reading from it says so as well.
+                    # It is dead; the read from its pipe reports that too.
                     continue
 
     def close(self) -> None:
-        """End the processes; they come back with the next chain."""
+        """End the processes; the next call starts new ones."""
         for child in self._children:
             child.end()
         self._children.clear()
@@ -174,8 +175,8 @@ def _plan_group(planner: ChainPlanner, group: list[tuple[int, Chain]], until_mon
 
 
 def _serve(pipe: Connection[Any, Any], planner: ChainPlanner) -> None:
-    """Be one of the processes."""
-    # The worker drains when it is asked to end, and needs this process for that.
+    """Run the loop of one process."""
+    # A signal to the process group must not end this process: the worker needs it to drain.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     collect_seldom()

@@ -1,4 +1,4 @@
-"""Ask the diff workers to publish entities whole, and see what they have set aside.
+"""Ask the diff workers to publish entities in full, and list the revisions that they have set aside.
 
 Reads:   entity_head, entity_diff_requests, entity_diff_state, entity_diff_failures
 Writes:  entity_diff_requests
@@ -16,7 +16,7 @@ from wbd.engines.mysql import Database
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request. revision_id: that was published; None when it was set aside for *reason*."""
+    """The outcome of a request. revision_id: the one that was published; None when it was set aside for *reason*."""
 
     entity_id: str
     revision_id: int | None
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A revision without an event, and why. missing: its snapshot could not be had."""
+    """A revision without an event, and the reason. missing: its snapshot could not be read."""
 
     entity_id: str
     revision_id: int
@@ -35,20 +35,20 @@ class SetAside:
 
 
 class DiffRequests:
-    """The operator's side of the diff workers; they need not run on this host."""
+    """The operator's side of the diff workers, which may run on other hosts."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def unknown(self, entity_ids: Sequence[str]) -> list[str]:
-        """Return those that this wiki does not have. Raises DatabaseUnavailable."""
+        """Return the entities that this wiki does not have. Raises DatabaseUnavailable."""
         rows = self._db.query(
             f"SELECT entity_id FROM entity_head WHERE entity_id IN ({_marks(entity_ids)})", entity_ids
         )
         return sorted(set(entity_ids) - {row[0] for row in rows})
 
     def ask(self, entity_ids: Sequence[str]) -> datetime:
-        """Ask for entities to be published whole; return when, by the database's clock. Raises DatabaseUnavailable."""
+        """Ask for entities in full; return the time of it by the database's clock. Raises DatabaseUnavailable."""
         ((now,),) = self._db.query("SELECT CURRENT_TIMESTAMP(6)")
         self._db.transaction(
             lambda tx: tx.insert(
@@ -60,7 +60,7 @@ class DiffRequests:
         return datetime.fromisoformat(str(now))
 
     def answers(self, entity_ids: Sequence[str], asked_at: datetime) -> dict[str, Answer]:
-        """Return the answers so far to what was asked at *asked_at*. Raises DatabaseUnavailable."""
+        """Return the answers so far to the request made at *asked_at*. Raises DatabaseUnavailable."""
         marks = _marks(entity_ids)
         rows = self._db.query(
             "SELECT h.entity_id, s.published_revision_id, s.seen_revision_id, f.reason FROM entity_head h"
@@ -77,7 +77,7 @@ class DiffRequests:
         }
 
     def set_aside(self, limit: int) -> list[SetAside]:
-        """Return the revisions set aside last, newest first. Raises DatabaseUnavailable."""
+        """Return the latest revisions that were set aside, newest first. Raises DatabaseUnavailable."""
         rows = self._db.query(
             "SELECT entity_id, revision_id, reason, missing, failed_at FROM entity_diff_failures"
             " ORDER BY failed_at DESC, entity_id, revision_id LIMIT %s",

@@ -1,4 +1,4 @@
-"""Chains are planned alike whether snapshots are compared by their bytes or parsed."""
+"""Chains have the same plans whether snapshots are compared by their bytes or parsed."""
 
 from __future__ import annotations
 
@@ -78,4 +78,4 @@ def test_a_bad_base_sets_every_revision_aside(monkeypatch: pytest.MonkeyPatch, b
     links = [Link(2, item(lastrevid=2), NOW), Link(3, item(lastrevid=3), NOW)]
     plans = both(monkeypatch, Chain("Q1", 1, bad, links))
     assert all(reason in plan[-1] for plan in plans)
-    assert both(monkeypatch, Chain("Q1", 1, bad, links, whole=True))[0][-1] == ""
+    assert both(monkeypatch, Chain("Q1", 1, bad, links, reconcile=True))[0][-1] == ""

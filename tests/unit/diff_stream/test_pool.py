@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 
 from wbd.diff_stream.messages import EventWriter
@@ -55,6 +58,11 @@ def pool() -> Iterator[ManyProcesses]:
     made.close()
 
 
+def children() -> list[psutil.Process]:
+    """Return the processes that plan for this one."""
+    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+
+
 def without_time(plans: list[list[Planned]]) -> list[list[tuple[int, int, int, str]]]:
     return [[(each.revision_id, each.added, each.removed, each.reason) for each in chain] for chain in plans]
 
@@ -69,7 +77,7 @@ def test_the_plans_are_those_of_one_process(pool: ManyProcesses) -> None:
 def test_after_the_deadline_only_the_first_chain_is_planned(pool: ManyProcesses) -> None:
     chains = [chain(number, "one", "two") for number in range(1, 40)]
     for planner in (pool, OneProcess(PLANNER)):
-        lengths = [len(plans) for plans in planner.plan_all(chains, time.monotonic() - 1.0)]
+        lengths = [len(plans) for plans in planner.plan_all(chains, -1.0)]
         assert lengths == [1] + [0] * 38
 
 
@@ -87,44 +95,66 @@ def test_a_chain_that_kills_its_process_twice_is_set_aside_and_no_other() -> Non
 
 @dataclass(frozen=True, slots=True)
 class Unloadable(ChainPlanner):
-    """Cannot be loaded by another process, as when the installation is broken."""
+    """Cannot be loaded by another process while *broken* exists, as when the installation is broken."""
+
+    broken: Path = Path("/")
 
     def __reduce__(self) -> Any:
-        return _no_such_thing, ()
+        return _load, (self.context, self.writer, self.broken)
 
 
-def _no_such_thing() -> None:
-    os._exit(1)
+def _load(context: MappingContext, writer: EventWriter, broken: Path) -> ChainPlanner:
+    if broken.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ChainPlanner(context, writer)
 
 
 def test_processes_that_do_not_start_are_an_error_and_set_nothing_aside() -> None:
     pool = ManyProcesses(Unloadable(CONTEXT, WRITER), 2)
     with pytest.raises(DiffProcessFailed):
         pool.plan_all([chain(1, "one")], LATE)
-    assert pool._children == []
+    assert children() == []
 
 
-def test_when_a_process_cannot_be_replaced_the_next_call_begins_anew(
-    pool: ManyProcesses, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_a_process_cannot_be_replaced_the_next_call_begins_anew(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    pool = ManyProcesses(Unloadable(CONTEXT, WRITER, broken), 2)
     chains = [chain(number, "one", "two") for number in range(1, 60)]
-    pool.plan_all(chains, LATE)
-    os.kill(pool._children[0].process.pid, signal.SIGKILL)
-    monkeypatch.setattr(pool, "_planner", Unloadable(CONTEXT, WRITER))
-    with pytest.raises(DiffProcessFailed):
+    try:
         pool.plan_all(chains, LATE)
-    monkeypatch.setattr(pool, "_planner", PLANNER)
-    assert pool.plan_all(chains, LATE) == OneProcess(PLANNER).plan_all(chains, LATE)
+        broken.touch()
+        children()[0].kill()
+        with pytest.raises(DiffProcessFailed):
+            pool.plan_all(chains, LATE)
+        broken.unlink()
+        assert pool.plan_all(chains, LATE) == OneProcess(PLANNER).plan_all(chains, LATE)
+    finally:
+        pool.close()
 
 
-def test_the_processes_end_with_the_one_they_work_for(pool: ManyProcesses) -> None:
-    pool.plan_all([chain(number, "one") for number in range(1, 40)], LATE)
-    children = list(pool._children)
-    for child in children:
-        # As the kernel does with what a killed process had open.
-        child.pipe.close()
-        child.process.join(10)
-    assert [child.process.exitcode for child in children] == [0] * len(children)
+def test_the_processes_end_with_the_one_they_work_for() -> None:
+    """However it ends: here it is killed."""
+    code = """
+import sys
+import psutil
+from tests.unit.diff_stream.test_pool import LATE, PLANNER, ManyProcesses, chain
+pool = ManyProcesses(PLANNER, 2)
+pool.plan_all([chain(number, "one") for number in range(1, 40)], LATE)
+print(*(child.pid for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())), flush=True)
+sys.stdin.read()
+"""
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        try:
+            assert owner.stdout is not None
+            planners = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
+        finally:
+            owner.kill()
+    assert len(planners) == 2
+    _, alive = psutil.wait_procs(planners, timeout=10)
+    assert alive == []
 
 
 def test_a_missing_snapshot_and_a_broken_one_are_set_aside_where_they_stand() -> None:

@@ -38,4 +38,4 @@ def test_the_least_used_gives_way_and_large_ones_are_not_kept(tmp_path: Path) ->
     found.read(list("ae"))
     assert found.hits == 0
     found.keep({name: name.encode() * 10 for name in "abef"})
-    assert found._kept_bytes == 40
+    assert found.kept_bytes == 40
