@@ -215,7 +215,11 @@ def test_check_names_each_step_that_is_missing_and_create_tables_applies_it(
 
     before = checked()
     assert steps(before) == {"1": "ok"} | {str(step.number): "missing" for step in STEPS[1:]}
-    assert [item.detail for item in before if item.state == "wrong"] == ["columns missing: missing"]
+    wrong = {item.name: item.detail for item in before if item.state == "wrong"}
+    assert wrong == {
+        "entity_diff_failures": "columns missing: missing",
+        "worker_leases": "columns missing: token, position_text",
+    }
     assert steps(servers.create_tables(settings))["2"] == "applied"
     assert set(steps(checked()).values()) == {"ok"}
     assert set(steps(servers.create_tables(settings)).values()) == {"existed"}

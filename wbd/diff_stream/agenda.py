@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 
 from wbd.diff_stream.chains import MAX_HELD_BACK, ChainReader
@@ -93,13 +92,13 @@ class Agenda:
         self._sweep.restart()
         self._sweeping = False
 
-    def follow(self, shards: Mapping[int, datetime | None]) -> None:
+    def follow(self, shards: Mapping[int, str | None]) -> None:
         """Take on the shards that are ours now, each with its stored position, and drop the heads of all others."""
         self._feed.follow(shards)
         self.heads = {entity_id: head for entity_id, head in self.heads.items() if head.shard in shards}
         self._reader.follow(shards)
 
-    def positions(self) -> dict[int, datetime]:
+    def positions(self) -> dict[int, str]:
         """Return the position of each shard, never past a head that is not dealt with."""
         return self._feed.positions([*self.heads.values(), *self._reader.held_heads()])
 

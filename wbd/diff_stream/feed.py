@@ -12,19 +12,26 @@ missed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wbd.engines.mysql import Database, Transaction
+from wbd.revisions import heads
+from wbd.revisions.revision import shard_of
 
 # The Turtle, JSON and diff lines of a batch this large stay well below 1 GiB of memory and take a few seconds to make.
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 2)
 _REASON_LENGTH = 2000
-_SWEEP_START = (-1, _EPOCH, "")
+# MariaDB rewrites a longer list to a temporary table.
+_IDS_A_QUERY = 500
 # Heads to publish in full that one query returns.
 _RECONCILES = 100
+
+
+Fence = Callable[[Transaction, Collection[int]], None]
+"""SlotLeases.fence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +98,28 @@ class DiffFeed:
         self._db = db
         self._overlap = timedelta(seconds=overlap_s)
         self._positions: dict[int, datetime] = {}
-        # The shard that the sweep is in, and the last head that it read there.
-        self._swept_to: tuple[int, datetime, str] = _SWEEP_START
+        self._sweep_place = heads.START
 
-    def follow(self, shards: Mapping[int, datetime | None]) -> None:
+    def follow(self, shards: Mapping[int, str | None]) -> None:
         """Take on the shards that are ours now, each from its stored position less the overlap."""
         # Without a stored position, from the beginning.
         self._positions = {
-            shard: self._positions.get(shard) or (max(stored - self._overlap, _EPOCH) if stored else _EPOCH)
+            shard: self._positions.get(shard)
+            or (max(datetime.fromisoformat(stored) - self._overlap, _EPOCH) if stored else _EPOCH)
             for shard, stored in shards.items()
         }
 
-    def positions(self, unfinished: Iterable[WaitingHead]) -> dict[int, datetime]:
-        """Return the position of each shard, never past a head that is not done, so that the next owner finds it."""
+    def positions(self, unfinished: Iterable[WaitingHead]) -> dict[int, str]:
+        """
+        Return the position of each shard as text, for follow() of the next owner.
+
+        A position is the time of an edit. It never passes a head that is not done, so that the next owner finds it.
+        """
         positions = {shard: position for shard, position in self._positions.items() if position > _EPOCH}
         for head in unfinished:
             if head.shard in positions:
                 positions[head.shard] = min(positions[head.shard], head.updated_at)
-        return positions
+        return {shard: position.isoformat(sep=" ") for shard, position in positions.items()}
 
     def poll(self, limit: int, *, overlap: bool, leave_out: Mapping[int, int]) -> list[WaitingHead]:
         """
@@ -135,16 +146,18 @@ class DiffFeed:
         for shard, position in sorted(self._positions.items()):
             params += [shard, max(position - self._overlap, _EPOCH) if overlap else position, each[shard]]
         ((begun_at,),) = self._db.query("SELECT CURRENT_TIMESTAMP(6)")
-        heads = [WaitingHead(*row) for row in self._db.query(" UNION ALL ".join([one] * len(self._positions)), params)]
-        rows = Counter(head.shard for head in heads)
-        for head in heads:
+        waiting = [
+            WaitingHead(*row) for row in self._db.query(" UNION ALL ".join([one] * len(self._positions)), params)
+        ]
+        rows = Counter(head.shard for head in waiting)
+        for head in waiting:
             self._positions[head.shard] = max(self._positions[head.shard], head.updated_at)
         for shard in self._positions:
             if rows[shard] < each[shard]:
                 # Every visible head has been read; those that commit late lie in the overlap. The new position may be
                 # earlier than the old one, after a failover to a database server with a slower clock.
                 self._positions[shard] = begun_at
-        return heads
+        return waiting
 
     def sweep(self, limit: int) -> tuple[list[WaitingHead], bool]:
         """
@@ -153,23 +166,28 @@ class DiffFeed:
         Returns:
             The heads that wait, and whether every shard has been read; the next call then begins anew.
         """
-        waiting: list[WaitingHead] = []
-        for shard in sorted(each for each in self._positions if each >= self._swept_to[0]):
-            after = self._swept_to[1:] if shard == self._swept_to[0] else _SWEEP_START[1:]
-            rows = self._db.query(
-                "SELECT h.entity_id, h.shard, h.head_revision_id, h.updated_at, s.seen_revision_id FROM entity_head h"
-                " LEFT JOIN entity_diff_state s ON s.entity_id = h.entity_id"
-                " WHERE h.shard = %s AND h.updated_at >= %s AND h.updated_at < %s"
-                " AND (h.updated_at > %s OR h.entity_id > %s) ORDER BY h.updated_at, h.entity_id LIMIT %s",
-                (shard, after[0], self._positions[shard], *after, limit),
+        page = heads.by_shard(self._db, self._sweep_place, limit=limit, shards=self._positions)
+        self._sweep_place = page.next_place or heads.START
+        seen = self._seen([head.entity_id for head in page.heads])
+        waiting = [
+            WaitingHead(head.entity_id, head.shard, head.revision_id, head.updated_at)
+            for head in page.heads
+            if seen.get(head.entity_id, 0) < head.revision_id
+        ]
+        return waiting, page.next_place is None
+
+    def _seen(self, entity_ids: Sequence[str]) -> dict[str, int]:
+        """Return the last revision that was dealt with, of each entity that has one."""
+        seen: dict[str, int] = {}
+        for begin in range(0, len(entity_ids), _IDS_A_QUERY):
+            some = entity_ids[begin : begin + _IDS_A_QUERY]
+            marks = ",".join(["%s"] * len(some))
+            seen.update(
+                self._db.query(
+                    f"SELECT entity_id, seen_revision_id FROM entity_diff_state WHERE entity_id IN ({marks})", some
+                )
             )
-            waiting += [WaitingHead(*head) for *head, seen in rows if (seen or 0) < head[2]]
-            limit -= len(rows)
-            if limit == 0:
-                self._swept_to = (shard, rows[-1][3], rows[-1][0])
-                return waiting, False
-        self._swept_to = _SWEEP_START
-        return waiting, True
+        return seen
 
     def reconciles(self) -> list[Reconcile]:
         """Return the heads of our shards that are requested in full, oldest request first, up to MAX_BATCH_BYTES."""
@@ -210,15 +228,15 @@ class DiffFeed:
             reconciles.append(Reconcile(WaitingHead(*row[:4]), revision, asked))
         return reconciles
 
-    def revisions(self, heads: Sequence[WaitingHead], limit: int) -> list[WaitingRevision]:
+    def revisions(self, waiting: Sequence[WaitingHead], limit: int) -> list[WaitingRevision]:
         """
         Return the waiting revisions of each entity in order, at most *limit* and MAX_BATCH_BYTES.
 
         The answer may lack later revisions of an entity, never one before a revision that it has.
         """
-        if not heads:
+        if not waiting:
             return []
-        marks = ",".join(["%s"] * len(heads))
+        marks = ",".join(["%s"] * len(waiting))
         rows = self._db.query(
             "SELECT r.entity_id, r.revision_id, r.snapshot_key, r.snapshot_bytes, r.created_at,"
             " s.published_revision_id, b.snapshot_key FROM entity_revisions r"
@@ -227,7 +245,7 @@ class DiffFeed:
             " LEFT JOIN entity_revisions b ON b.entity_id = r.entity_id AND b.revision_id = s.published_revision_id"
             f" WHERE r.entity_id IN ({marks}) AND r.revision_id > COALESCE(s.seen_revision_id, 0)"
             " ORDER BY r.entity_id, r.revision_id LIMIT %s",
-            (*(head.entity_id for head in heads), limit),
+            (*(head.entity_id for head in waiting), limit),
         )
         revisions: list[WaitingRevision] = []
         total = 0
@@ -241,16 +259,27 @@ class DiffFeed:
 
     def record(
         self,
-        progress: Iterable[Progress],
+        progress: Collection[Progress],
         failures: Iterable[Failure] = (),
         answered: Iterable[Reconcile] = (),
+        *,
+        fence: Fence,
     ) -> None:
-        """Record the progress of entities, the failures and the answered requests; progress never moves back."""
+        """
+        Record the progress of entities, the failures and the answered requests; progress never moves back.
+
+        One transaction.
+
+        Args:
+            fence: called in it with the shards of the entities; what it raises leaves everything as it was.
+        """
+        shards = {shard_of(p.entity_id) for p in progress}
         rows = sorted((p.entity_id, p.seen_revision_id, p.published_revision_id) for p in progress)
         reasons = sorted((f.entity_id, f.revision_id, f.reason[:_REASON_LENGTH], f.missing) for f in failures)
         requests = sorted((each.head.entity_id, each.request) for each in answered if each.request)
 
         def write(tx: Transaction) -> None:
+            fence(tx, shards)
             tx.insert(
                 "entity_diff_state (entity_id, seen_revision_id, published_revision_id)",
                 rows,

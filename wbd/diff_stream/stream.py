@@ -74,7 +74,7 @@ class DiffStream:
 
         Raises:
             DependencyUnavailable: a server does not answer; what was published before that is recorded.
-            LeaseLost: the lease ran out; nothing is recorded.
+            LeaseLost: the lease ran out or was taken over; nothing is recorded.
         """
         before = self._leases.held
         shards = self._leases.renew(self._agenda.positions())
@@ -126,7 +126,7 @@ class DiffStream:
         """Diff, publish, and record what the broker has; raises BrokerUnavailable after recording the rest."""
         self._beat()
         outcome = self._publisher.publish(self._reader.chains(revisions, self._agenda.heads), self._leases.check)
-        self._feed.record(outcome.progress, outcome.failures)
+        self._feed.record(outcome.progress, outcome.failures, fence=self._leases.fence)
         self._agenda.settle(outcome.progress)
         if outcome.failed is not None:
             raise outcome.failed
@@ -140,7 +140,8 @@ class DiffStream:
         self._beat()
         outcome = self._publisher.publish([chain for _, chain in chosen.values()], self._leases.check)
         reached = [done.entity_id for done in outcome.progress]
-        self._feed.record(outcome.progress, outcome.failures, [chosen[entity_id][0] for entity_id in reached])
+        answered = [chosen[entity_id][0] for entity_id in reached]
+        self._feed.record(outcome.progress, outcome.failures, answered, fence=self._leases.fence)
         self._agenda.drop(reached)
         if outcome.failed is not None:
             raise outcome.failed

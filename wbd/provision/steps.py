@@ -32,6 +32,14 @@ STEPS: tuple[Step, ...] = (
         "entity_diff_failures.missing, for tables made before failures told missing snapshots apart",
         (AddColumn("entity_diff_failures", "missing", "BOOLEAN NOT NULL DEFAULT FALSE AFTER reason"),),
     ),
+    Step(
+        3,
+        "worker_leases.token and position_text: a fencing token, and positions that are not only times",
+        (
+            AddColumn("worker_leases", "token", "BIGINT UNSIGNED NOT NULL DEFAULT 0"),
+            AddColumn("worker_leases", "position_text", "VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL"),
+        ),
+    ),
 )
 
 
