@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from wbd.commands import config, demo, dev, diff_worker, group, ids, importing, rdf, run
+from wbd.commands import config, demo, dev, diff_worker, entity, group, ids, importing, rdf, run
 from wbd.errors import ConfigError, WbdError
 
 EXIT_TROUBLE = 2
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     group.add_arguments(commands)
     importing.add_arguments(commands)
+    entity.add_arguments(commands)
     ids.add_arguments(commands)
     rdf.add_arguments(commands)
     diff_worker.add_arguments(commands)

@@ -15,6 +15,8 @@ WbdError
 ├── PermanentError              the same call fails again
 │   ├── BadEntity               malformed entity; .place is a JSON path
 │   ├── BadInput                malformed file, line or request; .place says where
+│   ├── EditRefused             the stored state of an entity rules the edit out
+│   │   └── NoSuchEntity        nothing is stored under the id, or it is deleted
 │   ├── DatabaseError           the server refused the statement
 │   ├── RangeRefused            no id can be reserved safely from a row of id_ranges
 │   ├── SegmentUnusable         a file is not a ring of ids, or not one of ours
@@ -131,6 +133,14 @@ class BadEntity(PermanentError):
 
 class BadInput(PermanentError):
     """A malformed file, line or request; its place is a file, a line and column, or a field."""
+
+
+class EditRefused(PermanentError):
+    """The stored state of an entity rules the edit out: its redirect would lead to another redirect."""
+
+
+class NoSuchEntity(EditRefused):
+    """Nothing is stored under an id, or what was stored is deleted."""
 
 
 class DatabaseError(PermanentError):

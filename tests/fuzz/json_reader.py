@@ -25,9 +25,9 @@ import zstandard
 from tests.fuzz import entities
 from tests.fuzz.choices import Choices
 from wbd.entity.check import check_entity, snapshot_bytes
+from wbd.entity.strict_json import parse, show_path
 from wbd.errors import BadEntity, BadInput
 from wbd.importing.reader import read_entities
-from wbd.importing.strict_json import parse, show_path
 from wbd.mapping.context import MappingContext
 from wbd.revisions.rows import rows_of
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fuzz import run
 from tests.fuzz.native_build import KERNELS
-from wbd.importing.strict_json import Parsed
+from wbd.entity.strict_json import Parsed
 from wbd.rdf.graph_diff import RdfDiff
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,7 @@ from wbd.entity.check import check_entity
 from wbd.events.entity_diff import EntityDiff
 from wbd.mapping.config import mapping_context
 from wbd.mapping.context import FLAVOURS
-from wbd.revisions.revision import WriteResult
-from wbd.revisions.store import RevisionStore
+from wbd.revisions import Revisions, RevisionStore, WriteResult
 from wbd.runtime import logs
 from wbd.runtime.clock import Clock
 from wbd.runtime.worker import Run
@@ -72,7 +71,7 @@ class Wiki:
 
     def delete(self, entity_id: str) -> None:
         """Delete an entity, as the API would."""
-        assert self.store.delete(entity_id)
+        Revisions(self.store).delete(entity_id)
 
     def drop_snapshot(self, entity_id: str, revision_id: int) -> tuple[str, bytes]:
         """Take a snapshot away; return its key and its bytes."""

@@ -13,10 +13,9 @@ from tests.mysql.import_cases import dump, events, item
 from wbd.engines.mysql import Database, Transaction
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.entity.check import check_entity
-from wbd.errors import HeadMoved
-from wbd.revisions.revision import Outcome, WriteResult
+from wbd.errors import HeadMoved, NoSuchEntity
+from wbd.revisions import Outcome, Revisions, RevisionStore, WriteResult
 from wbd.revisions.rows import TABLES
-from wbd.revisions.store import RevisionStore
 from wbd.settings.kinds import ObjectsAddress
 
 
@@ -38,7 +37,7 @@ def test_it_takes_the_rows_away_keeps_the_revisions_and_is_announced(db: Databas
     store.write(check_entity(item(1, lastrevid=7)))
     store.write(check_entity(item(2)))
     assert rows(db) > 0
-    assert store.delete("Q1", editor_id=5, edit_summary="gone") == WriteResult("Q1", Outcome.UPDATED, 8, 7)
+    assert Revisions(store).delete("Q1", user_id=5, summary="gone") == WriteResult("Q1", Outcome.UPDATED, 8, 7)
     head, revision = store.head("Q1"), store.revision("Q1", 8)
     assert head is not None and head.is_deleted and head.revision_id == 8
     assert revision is not None and (revision.operation, revision.parent_revision_id) == ("delete", 7)
@@ -48,18 +47,19 @@ def test_it_takes_the_rows_away_keeps_the_revisions_and_is_announced(db: Databas
     assert head is not None and not head.is_deleted
 
 
-def test_a_second_time_changes_nothing_and_what_is_not_there_is_none(db: Database, store: RevisionStore) -> None:
+def test_a_second_time_changes_nothing_and_what_is_not_there_is_refused(db: Database, store: RevisionStore) -> None:
     store.write(check_entity(item(1)))
-    store.delete("Q1")
+    Revisions(store).delete("Q1")
     before = dump(db)
-    assert store.delete("Q1") == WriteResult("Q1", Outcome.UNCHANGED, 2)
-    assert store.delete("Q9") is None
+    assert Revisions(store).delete("Q1") == WriteResult("Q1", Outcome.UNCHANGED, 2)
+    with pytest.raises(NoSuchEntity, match="Q9: no such entity"):
+        Revisions(store).delete("Q9")
     assert dump(db) == before
 
 
 def test_writing_it_again_brings_it_back_as_a_new_revision(db: Database, store: RevisionStore) -> None:
     store.write(check_entity(item(1)))
-    store.delete("Q1")
+    Revisions(store).delete("Q1")
     result = store.write(check_entity(item(1)))
     assert (result.outcome, result.revision_id) == (Outcome.UPDATED, 3)
     head, revision = store.head("Q1"), store.revision("Q1", 3)
@@ -70,7 +70,7 @@ def test_writing_it_again_brings_it_back_as_a_new_revision(db: Database, store: 
 
 def test_a_long_summary_is_cut_alike_in_the_revision_and_the_event(db: Database, store: RevisionStore) -> None:
     store.write(check_entity(item(1)))
-    store.delete("Q1", editor_id=5, edit_summary="é" * 600)
+    Revisions(store).delete("Q1", user_id=5, summary="é" * 600)
     assert db.query("SELECT edit_summary FROM entity_revisions WHERE revision_id = 2") == [("é" * 500,)]
     ((payload,),) = db.query("SELECT payload FROM event_outbox ORDER BY id DESC LIMIT 1")
     assert orjson.loads(bytes(payload))["edit_summary"] == "é" * 500
@@ -78,7 +78,7 @@ def test_a_long_summary_is_cut_alike_in_the_revision_and_the_event(db: Database,
 
 def test_a_redirect_can_be_deleted(db: Database, store: RevisionStore) -> None:
     store.write(check_entity({"id": "Q1", "type": "item", "redirect": "Q2"}))
-    store.delete("Q1")
+    Revisions(store).delete("Q1")
     head = store.head("Q1")
     assert head is not None and head.is_deleted and not head.is_redirect and rows(db) == 0
 
@@ -98,7 +98,7 @@ def test_a_head_that_another_writer_moves_at_the_same_time_is_left_alone(
 
     def delete() -> None:
         try:
-            outcome.append(RevisionStore(connect(), objects).delete("Q1"))
+            outcome.append(Revisions(RevisionStore(connect(), objects)).delete("Q1", base_revision_id=1))
         except HeadMoved as error:
             outcome.append(error)
 

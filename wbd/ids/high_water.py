@@ -60,6 +60,34 @@ class HighWater:
             for entity_type, number in above.items():
                 self._recorded[entity_type] = max(number, self._recorded.get(entity_type, 0))
 
+    def keep_unreserved(self, entity_type: EntityType, number: int) -> None:
+        """
+        Keep the id of a new entity from being reserved from now on, unless a host has reserved it already.
+
+        An id out of a range is left alone: raising imported_to to it would make every host drop the ids below it.
+        To be called before the entity becomes visible. One read, and for an id that did not come from a range one
+        small transaction.
+
+        Raises:
+            DatabaseUnavailable: not done, or the outcome is unknown; retryable.
+        """
+        rows = self._db.query(
+            "SELECT GREATEST(reserved_to, imported_to) FROM id_high_water WHERE entity_type = %s", (entity_type.value,)
+        )
+        if rows and number <= int(rows[0][0]):
+            return
+
+        def work(tx: Transaction) -> None:
+            add_missing_rows(tx)
+            tx.insert(
+                "id_high_water (entity_type, reserved_to, imported_to)",
+                [(entity_type.value, 0, number)],
+                on_duplicate="imported_to = IF(reserved_to < VALUES(imported_to),"
+                " GREATEST(imported_to, VALUES(imported_to)), imported_to)",
+            )
+
+        self._db.transaction(work)
+
 
 def add_missing_rows(tx: Transaction) -> None:
     """

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from wbd.entity.strict_json import JsonPath, parse, show_path
 from wbd.errors import BadInput
 from wbd.importing.input_file import InputFile, TextLine
-from wbd.importing.strict_json import JsonPath, parse, show_path
 
 DEFAULT_MAX_LINE_BYTES = 64 * 1024 * 1024
 # A file without one entity in so many lines is something else; reporting each of its lines would copy it.

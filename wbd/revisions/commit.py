@@ -18,7 +18,7 @@ from typing import Any
 
 from wbd.engines.mysql import DUPLICATE_KEY, Database, Transaction
 from wbd.entity.check import Entity, snapshot_bytes, snapshot_key
-from wbd.errors import DatabaseError, HeadMoved
+from wbd.errors import DatabaseError, EditRefused, HeadMoved, NoSuchEntity
 from wbd.events.entity_change import NO_EDITOR, EntityChange, Operation
 from wbd.revisions.revision import Head, Outcome, WriteResult, shard_of
 from wbd.revisions.rows import TABLES, EntityRows, RowKey, RowValues, Table, TableRows, no_rows
@@ -50,7 +50,12 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A revision that is to replace *head*; None: the entity has no revision yet."""
+    """
+    A revision that is to replace *head*; None: the entity has no revision yet.
+
+    Args:
+        redirect: the target, when the revision is a redirect.
+    """
 
     entity_id: str
     head: Head | None
@@ -60,7 +65,7 @@ class Plan:
     snapshot_key: str
     snapshot: bytes
     rows: EntityRows
-    is_redirect: bool
+    redirect: str | None
 
     @property
     def is_deletion(self) -> bool:
@@ -86,7 +91,7 @@ def plan_revision(entity: Entity, rows: EntityRows, head: Head | None, revision_
         snapshot_key=snapshot_key(entity.id, revision_id, snapshot),
         snapshot=snapshot,
         rows=rows,
-        is_redirect=entity.redirect is not None,
+        redirect=entity.redirect,
     )
 
 
@@ -101,11 +106,40 @@ def plan_deletion(head: Head) -> Plan:
         snapshot_key="",
         snapshot=b"",
         rows=no_rows(),
-        is_redirect=False,
+        redirect=None,
     )
 
 
-def commit(db: Database, plans: Sequence[Plan], edit: Edit, change_topic: str) -> None:
+def refuse_target(target: str, head: Head | None) -> None:
+    """
+    Refuse to redirect to an entity whose head is *head*.
+
+    Raises:
+        NoSuchEntity: it is not stored, or deleted.
+        EditRefused: it is a redirect itself.
+    """
+    if head is None:
+        raise NoSuchEntity(f"{target}: no such entity; a redirect needs a target")
+    if head.is_deleted:
+        raise NoSuchEntity(f"{target}: deleted in r{head.revision_id}; a redirect needs a target")
+    if head.is_redirect:
+        raise EditRefused(f"{target} is a redirect itself; redirect to its target instead")
+
+
+def read_heads(tx: Transaction, entity_ids: Sequence[str], *, lock: bool = False) -> dict[str, Head]:
+    """Return the heads of those entities that have one; *lock* holds their rows, in the order of the ids."""
+    if not entity_ids:
+        return {}
+    marks = ",".join(["%s"] * len(entity_ids))
+    rows = tx.query(
+        "SELECT entity_id, head_revision_id, content_hash, is_deleted, is_redirect FROM entity_head"
+        f" WHERE entity_id IN ({marks}){' ORDER BY entity_id FOR UPDATE' if lock else ''}",
+        entity_ids,
+    )
+    return {row[0]: Head(row[0], int(row[1]), row[2], bool(row[3]), bool(row[4])) for row in rows}
+
+
+def commit(db: Database, plans: Sequence[Plan], edit: Edit, change_topic: str, *, check_targets: bool = False) -> None:
     """
     Make revisions of different entities visible, all or none.
 
@@ -115,9 +149,12 @@ def commit(db: Database, plans: Sequence[Plan], edit: Edit, change_topic: str) -
 
     Args:
         change_topic: Kafka topic that the outbox names for the entity change events.
+        check_targets: refuse redirects whose target does not stand at the moment of the commit. An import leaves
+            this out, because a dump may hold the target after the redirect.
 
     Raises:
         HeadMoved: a head is not the one that its plan replaces; nothing was written.
+        EditRefused: see refuse_target; nothing was written.
         DatabaseError: the server refused a statement; nothing was written.
         DatabaseUnavailable: nothing is known to be written.
     """
@@ -129,6 +166,8 @@ def commit(db: Database, plans: Sequence[Plan], edit: Edit, change_topic: str) -
 
     def work(tx: Transaction) -> None:
         nonlocal inserting_heads
+        if check_targets:
+            _check_targets(tx, plans)
         inserting_heads = True
         _insert_heads(tx, new)
         inserting_heads = False
@@ -146,10 +185,18 @@ def commit(db: Database, plans: Sequence[Plan], edit: Edit, change_topic: str) -
         raise
 
 
+def _check_targets(tx: Transaction, plans: Sequence[Plan]) -> None:
+    """Lock redirects with their targets, so that neither of two that point at each other slips through."""
+    targets = {plan.entity_id: plan.redirect for plan in plans if plan.redirect is not None}
+    heads = read_heads(tx, sorted({*targets, *targets.values()}), lock=True)
+    for target in targets.values():
+        refuse_target(target, heads.get(target))
+
+
 def _insert_heads(tx: Transaction, plans: Sequence[Plan]) -> None:
     tx.insert(
         "entity_head (entity_id, head_revision_id, content_hash, shard, is_redirect)",
-        [(p.entity_id, p.revision_id, p.content_hash, shard_of(p.entity_id), p.is_redirect) for p in plans],
+        [(p.entity_id, p.revision_id, p.content_hash, shard_of(p.entity_id), p.redirect is not None) for p in plans],
     )
 
 
@@ -162,7 +209,7 @@ def _move_head(tx: Transaction, plan: Plan) -> None:
             plan.revision_id,
             plan.content_hash,
             plan.is_deletion,
-            plan.is_redirect,
+            plan.redirect is not None,
             plan.entity_id,
             plan.head.revision_id,
         ),

@@ -1,4 +1,4 @@
-"""What a revision is: its number, place and outcome."""
+"""What a revision is, and what a write does with one. No I/O."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-# Shards split the poll of entity_head between processes; a byte of the id's checksum would do as well.
+import orjson
+
+# Shards split the poll of entity_head between processes.
 SHARDS = 64
 
 
@@ -33,7 +36,16 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A row of entity_revisions."""
+    """
+    A row of entity_revisions.
+
+    Args:
+        parent_revision_id: the head that the revision replaced; None for the first one.
+        operation: create (also of an entity that was deleted), update or delete.
+        snapshot_key: its object in the bucket; "" for a deletion.
+        created_at: when it was recorded here, in UTC.
+        editor_id: user of the wiki, None when there is none.
+    """
 
     entity_id: str
     revision_id: int
@@ -43,6 +55,26 @@ class Revision:
     snapshot_key: str
     snapshot_bytes: int
     created_at: datetime
+    editor_id: int | None
+    edit_summary: str
+
+    @property
+    def is_deletion(self) -> bool:
+        """The revision has no content."""
+        return not self.snapshot_key
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntity:
+    """A revision with its content: *snapshot* is the entity as JSON in UTF-8, empty for a deletion."""
+
+    revision: Revision
+    snapshot: bytes
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return the entity, parsed anew at each call; {} for a deletion."""
+        return dict(orjson.loads(self.snapshot)) if self.snapshot else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,28 @@ A writer that dies leaves at most an object that no row names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC
 
-from wbd.engines.mysql import Database
+from wbd.engines.mysql import Database, Row
 from wbd.engines.objects import ObjectStore
 from wbd.entity.check import Entity
 from wbd.entity.ids import EntityType, parse_id
 from wbd.errors import BadInput, DatabaseError, HeadMoved, PermanentError, SnapshotMissing
 from wbd.ids.high_water import HighWater
-from wbd.revisions.commit import Edit, Plan, commit, plan_deletion, plan_revision
+from wbd.revisions.commit import Edit, Plan, commit, plan_deletion, plan_revision, read_heads
 from wbd.revisions.revision import Head, Outcome, Revision, WriteResult
 from wbd.revisions.rows import EntityRows, rows_of
 from wbd.runtime.clock import Clock, SystemClock
 
 CHANGE_TOPIC = "entitybase.entity_change"
 
+_REVISION_COLUMNS = (
+    "entity_id, revision_id, parent_revision_id, operation, content_hash, snapshot_key, snapshot_bytes, created_at,"
+    " editor_id, edit_summary"
+)
+# Over every revision number, which is at most MAX_ID.
+_NO_BOUND = 2**64 - 1
 _BATCH_ATTEMPTS = 3
 _ONE_BY_ONE_ATTEMPTS = 10
 
@@ -51,24 +59,24 @@ class RevisionStore:
 
     def heads(self, entity_ids: Sequence[str]) -> dict[str, Head]:
         """Return the heads of those entities that have one. Raises DatabaseUnavailable."""
-        if not entity_ids:
-            return {}
-        marks = ",".join(["%s"] * len(entity_ids))
-        rows = self._db.query(
-            "SELECT entity_id, head_revision_id, content_hash, is_deleted, is_redirect FROM entity_head"
-            f" WHERE entity_id IN ({marks})",
-            entity_ids,
-        )
-        return {row[0]: Head(row[0], int(row[1]), row[2], bool(row[3]), bool(row[4])) for row in rows}
+        return self._db.transaction(lambda tx: read_heads(tx, entity_ids)) if entity_ids else {}
 
     def revision(self, entity_id: str, revision_id: int) -> Revision | None:
         """Return one revision, None if there is none. Raises DatabaseUnavailable."""
         rows = self._db.query(
-            "SELECT entity_id, revision_id, parent_revision_id, operation, content_hash, snapshot_key,"
-            " snapshot_bytes, created_at FROM entity_revisions WHERE entity_id = %s AND revision_id = %s",
+            f"SELECT {_REVISION_COLUMNS} FROM entity_revisions WHERE entity_id = %s AND revision_id = %s",
             (entity_id, revision_id),
         )
-        return Revision(*rows[0]) if rows else None
+        return _revision(rows[0]) if rows else None
+
+    def history(self, entity_id: str, *, limit: int, before: int | None = None) -> list[Revision]:
+        """Return up to *limit* revisions, the latest first, of those with a number under *before*."""
+        rows = self._db.query(
+            f"SELECT {_REVISION_COLUMNS} FROM entity_revisions WHERE entity_id = %s AND revision_id < %s"
+            " ORDER BY revision_id DESC LIMIT %s",
+            (entity_id, _NO_BOUND if before is None else before, limit),
+        )
+        return [_revision(row) for row in rows]
 
     def snapshot(self, revision: Revision) -> bytes:
         """
@@ -133,26 +141,39 @@ class RevisionStore:
         edit = Edit(editor_id, edit_summary, self._clock.now())
         return _Batch(self, entities, edit, imported=imported).write()
 
-    def delete(self, entity_id: str, *, editor_id: int | None = None, edit_summary: str = "") -> WriteResult | None:
+    def append(self, entity: Entity, head: Head | None, edit: Edit) -> WriteResult:
         """
-        Delete one entity: a revision without a snapshot becomes its head.
+        Write one entity as the revision after *head*, whatever it says of its own revision; one attempt.
 
-        The revisions before it and their snapshots stay. Writing the entity again brings it back.
-
-        Returns:
-            The new revision, UNCHANGED if it was deleted before, None if there is no such entity.
+        Args:
+            head: the head that is replaced, None for an entity that has no revision yet.
 
         Raises:
-            HeadMoved: another writer moved the head at the same time; nothing was written.
-            DatabaseUnavailable: nothing is known to be written; the same call again completes it.
+            HeadMoved: the entity's head is another one; nothing was written.
+            EditRefused: a redirect's target does not stand; nothing was written.
+            DatabaseUnavailable, ObjectStoreUnavailable: nothing is known to be written.
         """
-        head = self.head(entity_id)
+        revision_id = head.revision_id + 1 if head else 1
+        own = replace(entity, lastrevid=None, modified=None)
+        plan = plan_revision(own, rows_of(own), head, revision_id, edit.made_at)
+        self._objects.put(plan.snapshot_key, plan.snapshot)
         if head is None:
-            return None
-        if head.is_deleted:
-            return WriteResult(entity_id, Outcome.UNCHANGED, head.revision_id)
+            self._high_water.keep_unreserved(entity.type, parse_id(entity.id).number)
+        commit(self._db, [plan], edit, self._change_topic, check_targets=True)
+        return plan.result()
+
+    def append_deletion(self, head: Head, edit: Edit) -> WriteResult:
+        """
+        Delete an entity: a revision without a snapshot becomes its head; one attempt.
+
+        The revisions before it and their snapshots stay.
+
+        Raises:
+            HeadMoved: the entity's head is another one; nothing was written.
+            DatabaseUnavailable: nothing is known to be written.
+        """
         plan = plan_deletion(head)
-        commit(self._db, [plan], Edit(editor_id, edit_summary, self._clock.now()), self._change_topic)
+        commit(self._db, [plan], edit, self._change_topic)
         return plan.result()
 
     def decide(self, entities: Sequence[Entity]) -> dict[str, WriteResult | tuple[Head | None, int]]:
@@ -270,6 +291,13 @@ class _Batch:
         if entity.id not in self._rows:
             self._rows[entity.id] = rows_of(entity)
         return self._rows[entity.id]
+
+
+def _revision(row: Row) -> Revision:
+    entity_id, revision_id, parent, operation, content_hash, key, size, created_at, editor_id, summary = row
+    # The session's time zone is UTC, and the driver gives times without one.
+    recorded_at = created_at.replace(tzinfo=UTC)
+    return Revision(entity_id, revision_id, parent, operation, content_hash, key, size, recorded_at, editor_id, summary)
 
 
 def _highest(entities: Iterable[Entity]) -> dict[EntityType, int]:

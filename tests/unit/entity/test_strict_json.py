@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wbd.entity.strict_json import parse, show_path
 from wbd.errors import BadInput
-from wbd.importing.strict_json import parse, show_path
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
