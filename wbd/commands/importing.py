@@ -1,4 +1,4 @@
-"""``wbd import``: entities out of files into the store."""
+"""``wbd import``: store the entities of files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from wbd.settings.load import load
 _EXIT_REJECTED = 1
 _EXIT_TROUBLE = 2
 _EXIT_INTERRUPTED = 130
-# Without a terminal, such as in a log, a line now and then.
+# Interval of progress lines without a terminal, such as in a log.
 _LINE_EVERY_S = 5.0
 _MAX_EDITOR_ID = 2**32 - 1
 
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set; a second signal acts as it would without us."""
+    """Yield an event that SIGINT and SIGTERM set; a second signal has its usual effect."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -129,7 +129,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[OnProgress | None]:
-    """Give what shows progress on standard error: a bar on a terminal, else a line every few seconds."""
+    """Yield a function that shows progress on standard error: a bar on a terminal, else a line every few seconds."""
     console = Console(stderr=True, highlight=False)
     if quiet:
         yield None
@@ -162,7 +162,7 @@ def _progress(*, quiet: bool) -> Iterator[OnProgress | None]:
 
         def write(now: ImportProgress) -> None:
             nonlocal next_mono_s, was_waiting
-            # That a server went away is told at once.
+            # An unreachable server is reported at once.
             news = now.waiting is not None and not was_waiting
             was_waiting = now.waiting is not None
             if time.monotonic() < next_mono_s and not news:
@@ -177,7 +177,7 @@ def _progress(*, quiet: bool) -> Iterator[OnProgress | None]:
 
 
 class _Speed:
-    """Numbers of an import under way as text."""
+    """Formats the numbers of a running import."""
 
     def __init__(self) -> None:
         self._started_mono_s = time.monotonic()
@@ -206,13 +206,13 @@ def _print_report(report: ImportReport) -> None:
 
 
 def _cut_short(report: ImportReport) -> Iterator[str]:
-    """Say which inputs could not be read to their end."""
+    """Name the inputs that could not be read to their end."""
     for cut in report.cut_short:
         yield f"{cut.file}: not read to its end: {cut.reason}; what came before it is in"
 
 
 def _empty(files: list[str], report: ImportReport) -> Iterator[str]:
-    """Warn of inputs that gave nothing: files of no bytes, or all of them when the whole import found no entity."""
+    """Warn about empty files, or about every input when the whole import found no entity."""
     nothing = not (report.read or report.trouble or report.interrupted)
     for name in files:
         with suppress(OSError):

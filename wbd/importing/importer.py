@@ -1,11 +1,11 @@
-"""Files of entities become revisions: read, check, write in batches, set aside what is bad, report.
+"""Import files of entities: read, check, write in batches, set rejected lines aside, report.
 
 Reads:   files, pipes, standard input
 Writes:  what store.py writes; FILE.rejected.jsonl
-Repeats: harmless; what is stored already is counted as unchanged
+Repeats: harmless; content that is already stored is counted as unchanged
 
-One thread reads and checks; a few write, each entity always the same one, so that its revisions keep their order.
-What is between them is bounded by bytes.
+One thread reads and checks, and a few threads write. An entity always goes to the same writer, so its revisions keep
+their order. The queues between them are bounded in bytes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ImportReport:
         bytes: of the files as they are stored, compressed or not.
         rejected_files: where the rejected lines were set aside.
         cut_short: inputs that could not be read to their end; each is one of the rejected lines too.
-        interrupted: it was asked to stop before the end.
+        interrupted: the import was asked to stop before the end.
         trouble: why files, or everything after some point, could not be read or written.
     """
 
@@ -109,12 +109,12 @@ def import_files(
     Args:
         files: paths, "-" for standard input, or binary streams.
         threads: writers.
-        give_up_s: how long the database or the object store may be away; None waits for ever.
+        give_up_s: the longest absence of the database or the object store to wait for; None waits forever.
         on_progress: called in this thread about ten times a second.
-        stop: ends the import soon after it is set: batches under way are finished, the rest is left.
+        stop: ends the import soon after it is set: batches in progress are finished, and the rest is not written.
 
     Returns:
-        The report. Nothing raises for bad files or servers that are away: see its trouble.
+        The report. Bad files and unreachable servers raise nothing; they are named in the report's trouble.
     """
     run = _Import(store, threads, give_up_s, editor_id, edit_summary, on_progress, stop or threading.Event())
     return run.run(files, max_line_bytes, rejects_folder)
@@ -122,7 +122,7 @@ def import_files(
 
 @dataclass(slots=True, eq=False)
 class _File:
-    """One input: its rejections, and how many of its entities are on their way."""
+    """One input, its rejections, and the number of its entities that are read but not yet written."""
 
     name: str
     rejects: RejectFile
@@ -140,7 +140,7 @@ class _Origin:
 
 
 class _Import:
-    """One import under way."""
+    """The state of one running import."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class _Import:
                     self._read_file(path, max_line_bytes, rejects_folder)
                 self._writers.finish(abandon=self._ending)
             except BaseException:
-                # Or writers that wait for a server would be waited for without end.
+                # Without it, writers that wait for a server would never end.
                 self._stop.set()
                 raise
         for file in self._files:
@@ -260,7 +260,7 @@ class _Import:
         self._writers.put(Item(entity, len(line.raw), _Origin(file, line)))
 
     def _write(self, items: Sequence[Item]) -> None:
-        """Write one batch, waiting for servers that are away; runs in a writer's thread."""
+        """Write one batch, waiting for unreachable servers; runs in a writer's thread."""
         entities = [item.entity for item in items]
         failures = 0
         away_since_mono_s = 0.0
@@ -282,7 +282,7 @@ class _Import:
             self._record(item, result)
 
     def _wait(self, error: RetryableError, failures: int, away_s: float) -> bool:
-        """Wait for the next try; False when there is none."""
+        """Wait before the next attempt; return False when the import ends instead."""
         delay_s = _BACKOFF.delay_s(failures)
         if self._give_up_s is not None:
             if away_s >= self._give_up_s:
@@ -307,7 +307,7 @@ class _Import:
         try:
             file.rejects.add(line.number, line.offset, reason, place, entity_id, line.raw)
         except BadInput as error:
-            # Going on would lose what else is bad.
+            # Continuing would lose the rejections that follow.
             self._give_up(str(error))
             return
         with self._lock:
@@ -325,7 +325,7 @@ class _Import:
             file.rejects.close(complete=file.complete)
 
     def _free_path(self, path: Path) -> Path:
-        """Two inputs of one name whose rejections go to one folder must not share a file."""
+        """Return a path of its own for each input, also for inputs of the same name with one folder for rejections."""
         free, number = path, 1
         while free in self._reject_paths:
             number += 1
@@ -359,6 +359,6 @@ def _total_bytes(files: Sequence[Path | str | BinaryIO]) -> int | None:
                 return None
             total += Path(path).stat().st_size
         except OSError:
-            # Opening it will say what is wrong.
+            # Opening the file later reports the reason.
             continue
     return total

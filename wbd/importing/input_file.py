@@ -1,7 +1,7 @@
-"""A file or a pipe, compressed or not, becomes lines of bounded length with their places.
+"""Read a file or a pipe, compressed or not, as lines of bounded length with their places.
 
-Compression is recognised by the first bytes, never by the name. Memory stays within the line limit plus a few
-hundred kilobytes, whatever the file holds: output of a decompressor is taken in bounded pieces.
+The first bytes tell the compression, never the name. Memory stays within the line limit plus a few hundred kilobytes,
+whatever the file holds, because the output of a decompressor is taken in bounded pieces.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from wbd.errors import BadInput
 
 _CHUNK_BYTES = 256 * 1024
 # zstandard bounds its window but not its output: a block of 128 KiB can come from 4 bytes of input, so the input
-# goes in by small pieces (at most 32 MiB each come out).
+# goes in by small pieces, each of which gives at most 32 MiB.
 _ZSTD_PIECE_BYTES = 1024
-# Enough of an over-long line to recognise it by.
+# Enough of an over-long line to recognise it.
 _KEPT_OF_LONG_LINE_BYTES = 4096
 
 _GZIP = b"\x1f\x8b"
@@ -44,14 +44,14 @@ _NOT_READ = {
 }
 _UTF8_MARK = b"\xef\xbb\xbf"
 
-# How long a wait for a silent pipe goes on after it was asked to stop.
+# Longest time until a read from a silent pipe notices that it should stop.
 _STOP_CHECK_S = 0.2
 
 Read = Callable[[], bytes]
 
 
 class ReadStopped(Exception):
-    """The caller asked to stop while the input gave nothing."""
+    """The caller asked to stop while the input was silent."""
 
 
 class DamagedInput(BadInput):
@@ -70,7 +70,7 @@ class TextLine:
 
     @property
     def too_long(self) -> bool:
-        """The line passed the limit; text is only its beginning."""
+        """Whether the line is over the limit, so that text is only its beginning."""
         return self.length_bytes > len(self.text)
 
 
@@ -100,7 +100,7 @@ class InputFile:
         Open a path, "-" for standard input, or a binary stream that the caller closes.
 
         Args:
-            stop: ends a wait for a pipe or a terminal that gives nothing, by ReadStopped.
+            stop: makes a read from a silent pipe or terminal raise ReadStopped.
 
         Raises:
             BadInput: no such file, a folder, or not readable.
@@ -108,7 +108,7 @@ class InputFile:
         if not isinstance(path, Path | str):
             return cls(path, str(getattr(path, "name", "stream")))
         if str(path) == "-":
-            # Unbuffered, so that select() tells the truth about what is left to read.
+            # Unbuffered: select() does not know about bytes that a buffer holds.
             return cls(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), "stdin", stop=stop)
         try:
             raw = Path(path).open("rb", buffering=0)  # noqa: SIM115 closed by __exit__
@@ -136,7 +136,7 @@ class InputFile:
 
         Raises:
             BadInput: a format that is not read.
-            DamagedInput: compressed data is damaged or ends too early; what came before it has been yielded.
+            DamagedInput: compressed data is damaged or ends too early; everything before it has been yielded.
         """
         first = self._read_at_least(6)
         for magic, advice in _NOT_READ.items():
@@ -158,10 +158,10 @@ class InputFile:
 
     def lines(self, limit_bytes: int) -> Iterator[TextLine]:
         """
-        Yield every line; one over *limit_bytes* comes with its beginning only, and is never held whole.
+        Yield every line; of a line over *limit_bytes* only the beginning, and it is never held whole in memory.
 
-        Trouble with the input itself ends the iteration with one TextLine that carries it, and what was read of
-        the line that it cut.
+        A fault of the input itself ends the iteration: the last TextLine carries the error and the part of the line
+        that was read before it.
         """
         number, offset = 1, 0
         held: list[bytes] = []
@@ -207,7 +207,7 @@ class InputFile:
         return data
 
     def _read_at_least(self, count: int) -> bytes:
-        """A pipe may give its first bytes one by one."""
+        """Read until *count* bytes are there or the input ends; a pipe may give its first bytes one by one."""
         data = b""
         while len(data) < count:
             more = self._read()
@@ -251,7 +251,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """What lies behind the end of a member; the last thing that its reader yields."""
+    """The bytes after the end of a member; the reader of the member yields them last."""
 
     data: bytes
 

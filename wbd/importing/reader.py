@@ -1,8 +1,9 @@
-"""Files of entities become entities, one at a time, each with its place; what is no entity comes with its reason.
+"""Read the entities of a file one at a time, each with its place; text that is no entity comes with the reason.
 
-Reads a Wikidata JSON dump (``[``, one entity a line, ``]``) or one entity a line, a single entity, an array of
-entities or Special:EntityData JSON written over any number of lines; plain, gzip, bzip2 or zstd. Memory is bounded by
-the longest line (or whole document) allowed. Nothing raises for bad content: it is reported and the rest goes on.
+A file is a Wikidata JSON dump (``[``, one entity per line, ``]``), one entity per line, or over any number of lines a
+single entity, an array of entities or Special:EntityData JSON; plain, gzip, bzip2 or zstd. Memory is bounded by the
+longest line, or whole document, that is allowed. Bad content raises nothing: it is yielded with its reason, and
+reading continues.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from wbd.errors import BadInput
 from wbd.importing.input_file import InputFile, TextLine
 
 DEFAULT_MAX_LINE_BYTES = 64 * 1024 * 1024
-# A file without one entity in so many lines is something else; reporting each of its lines would copy it.
+# A file without an entity in this many lines is something else; rejecting each of its lines would copy the file.
 _HOPELESS_LINES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    One entity of a file, or one thing in it that is none.
+    One entity of a file, or a part of the file that is none.
 
     Args:
-        number: line, from 1; the first line of a document written over several.
+        number: the line, counted from 1; of a document over several lines, the first.
         offset: byte of the uncompressed file where that line begins.
-        raw: its JSON text without framing; of a rejected line perhaps only the beginning.
+        raw: the JSON text without framing; of a rejected line perhaps only the beginning.
         entity: the parsed object, not yet validated; None for a rejected line.
-        rejection: why it is no entity; its place is below the line (a column, or a JSON path).
+        rejection: the reason why it is no entity; its place is inside the line (a column or a JSON path).
     """
 
     number: int
@@ -62,7 +63,7 @@ def read_entities(
 
 
 class _Framing:
-    """Finds out whether lines or the whole file are the JSON texts, and yields what they hold."""
+    """Tells whether each line or the whole file is a JSON text, and yields the entities of each text."""
 
     def __init__(self, source: InputFile, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -107,7 +108,7 @@ class _Framing:
             reason = f"line of {line.length_bytes} bytes, over import_max_line_bytes {self._limit_bytes}; skipped"
             yield _rejected(line, BadInput(reason))
             return
-        # What stands before the entity stays, so that columns are those of the line.
+        # Text before the entity stays, so that columns count from the start of the line.
         text = line.text.rstrip()
         if text.endswith(b","):
             text = text[:-1].rstrip()
@@ -116,7 +117,7 @@ class _Framing:
         try:
             parsed = parse(text)
         except BadInput as error:
-            # The framing may share a line with an entity: '[{...},' or '{...}]'.
+            # Brackets of the array may share a line with an entity: '[{...},' or '{...}]'.
             inner = text.replace(b"[", b" ", 1) if text.lstrip().startswith(b"[") else text
             inner = inner[:-1] if inner.endswith(b"]") else inner
             try:
@@ -130,7 +131,7 @@ class _Framing:
         yield from _unpack(line, text, parsed.value, parsed.duplicates)
 
     def _document(self, first: TextLine, second: TextLine) -> Iterator[Line]:
-        """Read the file as one JSON text; if it is none but its lines look like entities, read those."""
+        """Read the file as one JSON text; if that fails and its lines look like entities, read the lines."""
         whole = bytearray(first.text + b"\n" * (second.number - first.number) + second.text)
         beyond: TextLine | None = None
         entity_lines = False
@@ -163,7 +164,7 @@ class _Framing:
         yield _rejected(first, reason or BadInput("no entity"), bytes(whole[:4096]))
 
     def _lines_of(self, first: TextLine, whole: bytes) -> Iterator[Line]:
-        """Read again, line by line, what was held as a document."""
+        """Read the text of a supposed document again, line by line."""
         for line in InputFile(io.BytesIO(whole), "held").lines(self._limit_bytes):
             yield from self._line(
                 TextLine(line.number + first.number - 1, line.offset + first.offset, line.text, line.length_bytes)
@@ -171,7 +172,7 @@ class _Framing:
 
 
 def _is_document(first: bytes, second: bytes) -> bool:
-    """Tell a text that goes on over many lines from one entity a line, by its first two lines that are not empty."""
+    """Tell a text over many lines from one entity per line, by the first two lines that are not empty."""
     start, goes_on = first.strip(), second.strip()
     if start == b"[":
         return goes_on == b"{"

@@ -1,6 +1,6 @@
-"""Set aside what an import could not take: one JSON line each, in FILE.rejected.jsonl.
+"""Set aside the lines that an import rejects, one JSON object per line, in FILE.rejected.jsonl.
 
-Writes:  the file at the first rejection; removes an old one when a whole run had none
+Writes:  the file, at the first rejection; a complete run without rejections removes an old one
 Repeats: a second run of the same input replaces the file
 """
 
@@ -23,7 +23,7 @@ class RejectFile:
     """
     Rejected lines of one input. Safe to share between threads.
 
-    The file is for its owner only, since its text is that of an input which may be private.
+    Only its owner can read the file, because it repeats text of an input that may be private.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,13 +60,13 @@ class RejectFile:
             self.count += 1
 
     def close(self, *, complete: bool) -> None:
-        """End the file; after a *complete* run without rejections none is left, not even an older one."""
+        """Close the file; after a *complete* run without rejections, remove a file that an earlier run left."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
                 self._file = None
             elif complete and self.count == 0:
-                # Another user's leftover is not ours to remove, and it harms nobody.
+                # A file of another user cannot be removed, and it does no harm.
                 try:
                     self.path.unlink(missing_ok=True)
                 except OSError:
@@ -74,7 +74,7 @@ class RejectFile:
 
 
 def reject_path(source_name: str, folder: Path | None) -> Path:
-    """Return where rejections of an input go: beside it, or in *folder*; those of standard input by default here."""
+    """Return the path for rejections of an input: in *folder*, else beside it; for standard input, in this folder."""
     name = Path(source_name).name + SUFFIX
     if folder is not None:
         return folder / name
@@ -82,6 +82,6 @@ def reject_path(source_name: str, folder: Path | None) -> Path:
 
 
 def _create(path: Path) -> BinaryIO:
-    # Never through a link, which somebody else may have put into a shared folder.
+    # Never through a link, which another user may have put into a shared folder.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     return os.fdopen(descriptor, "wb")

@@ -1,7 +1,8 @@
-"""A few threads that write batches of entities, each entity always in the same thread, in the order given.
+"""Write batches of entities in a few threads, each entity always in the same thread, in the order given.
 
-What waits is bounded by bytes, not by number: entities are from a hundred bytes to tens of megabytes. A batch is
-what waits when a writer becomes free, so a slow reader costs no delay and a fast one gives large batches.
+The queues are bounded in bytes, not in entities, whose sizes range from a hundred bytes to tens of megabytes. A writer
+that becomes free takes everything that is queued as its batch, so a slow reader causes no delay and a fast one gives
+large batches.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _TICK_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An entity to write; origin is the caller's."""
+    """An entity to write; *origin* belongs to the caller."""
 
     entity: Entity
     size_bytes: int
@@ -38,8 +39,8 @@ class Writers:
     Use as ``with Writers(...) as writers: writers.put(item) ...; writers.finish(...)``.
 
     Args:
-        write: called in a writer's thread with a batch, never with one id twice; what it raises ends everything and
-            is raised again by put or finish.
+        write: called in a writer's thread with a batch, never with one id twice; an exception of it ends all writers
+            and is raised again by put or finish.
         tick: called in the caller's thread while put and finish wait.
     """
 
@@ -69,7 +70,7 @@ class Writers:
         self._pool.shutdown()
 
     def put(self, item: Item) -> None:
-        """Hand over one entity; waits while too much is on its way."""
+        """Queue one entity; waits while the queues are full."""
         queue = self._queues[zlib.crc32(item.entity.id.encode()) % len(self._queues)]
         with self._changed:
             while self._unfinished and self._bytes + item.size_bytes > _WAITING_BYTES:
@@ -81,7 +82,7 @@ class Writers:
             self._changed.notify_all()
 
     def finish(self, abandon: Callable[[], bool]) -> None:
-        """Wait until all is written; once *abandon* says so, only until the batches under way are."""
+        """Wait until everything is written, or, once *abandon* returns True, until the current batches are."""
         with self._changed:
             while self._unfinished:
                 if abandon():
@@ -116,7 +117,7 @@ class Writers:
                 self._changed.notify_all()
 
     def _next_batch(self, queue: deque[Item]) -> list[Item]:
-        """Take what waits, up to the limits of a batch and the first id that is in it; empty at the end."""
+        """Take from the queue up to the limits of a batch, or up to an id that it already has; empty at the end."""
         batch: list[Item] = []
         ids: set[str] = set()
         size = 0

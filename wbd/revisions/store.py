@@ -1,8 +1,8 @@
-"""The revisions of entities: read them, write some at once, delete one.
+"""Read and write the revisions of entities.
 
 Reads:   entity_head, entity_revisions, snapshots
 Writes:  snapshots (each key once, before any row names it), for an import id_high_water, and what commit.py writes
-Repeats: harmless; content that is stored already makes no revision
+Repeats: harmless; content that is already stored makes no revision
 
 A writer that dies leaves at most an object that no row names.
 """
@@ -118,23 +118,23 @@ class RevisionStore:
         """
         Write entities, several in one transaction; each is visible whole or not at all.
 
-        The number of the new revision is the entity's lastrevid, where that is after the head; else the one after
-        the head. Content equal to the head's, or to what was stored as of that lastrevid, makes no revision; other
-        content with a lastrevid before the head that is not stored is stale and left out.
+        A new revision gets the entity's lastrevid as its number if that is after the head, otherwise the number after
+        the head. Content equal to the head's, or to what was stored as of that lastrevid, makes no revision. Other
+        content whose lastrevid is before the head and not stored is stale and is not written.
 
         Args:
-            entities: no two with one id.
+            entities: no two with the same id.
             editor_id: user of the wiki, None when there is none.
-            imported: the ids come from elsewhere, not from this wiki's ranges, so those of entities that are new
-                here are kept from being reserved, before anything of them is visible.
+            imported: the ids were not taken from this wiki's ranges. Those of new entities are kept from being
+                reserved before any of the entities becomes visible.
 
         Returns:
-            For each entity in order its result, or why it alone could not be written.
+            One result per entity, in order: what became of it, or why it alone could not be written.
 
         Raises:
-            BadInput: two entities have one id.
-            DatabaseUnavailable, ObjectStoreUnavailable: nothing of what was not answered for is known to be
-                written; the same call again completes it.
+            BadInput: two entities have the same id.
+            DatabaseUnavailable, ObjectStoreUnavailable: some entities may not be written; the same call again
+                completes it.
         """
         if len({entity.id for entity in entities}) != len(entities):
             raise BadInput("one id twice in one batch; write its revisions one after the other")
@@ -178,7 +178,7 @@ class RevisionStore:
 
     def decide(self, entities: Sequence[Entity]) -> dict[str, WriteResult | tuple[Head | None, int]]:
         """
-        Say what writing each entity would do now, by the rules of write_many.
+        Decide what writing each entity would do now, by the rules of write_many.
 
         Returns:
             Entity id -> its result if there is nothing to write, else the head to replace and the new number.
@@ -240,7 +240,7 @@ class _Batch:
         self._stored_keys: set[str] = set()
 
     def write(self) -> list[WriteResult | PermanentError | HeadMoved]:
-        """Try all together, and one by one when that fails for a reason that may be one entity's."""
+        """Write all together; write one by one when that fails for a reason that may lie with one entity."""
         for _ in range(_BATCH_ATTEMPTS if len(self._entities) > 1 else 0):
             try:
                 results = self._attempt(self._entities)
