@@ -12,7 +12,7 @@ disk's cache.
 
     python -m bench.ids_import [--runs 20] [--json]
 
-The figures go to bench/results/ids_import.json, and from there into the documentation's page about ids.
+The figures go to bench/results/ids_import.json, and from there into docs/ids.md, between two markers.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from typing import Any
 
 import orjson
 
-from bench.figures import columns
+from bench.figures import ROOT, Section, columns
 from bench.machine import RESULTS, facts, spread
 
-ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "ids.md"
+SECTION = Section("ids_import")
 ROWS = {
     "wbd.ids": "import wbd.ids",
     "wbd.ids, async": "from wbd.ids import AsyncIdClient, IdClient",
@@ -85,7 +86,7 @@ def measure(runs: int, root: Path = ROOT) -> dict[str, Any]:
 
 
 def sentence(result: dict[str, Any]) -> str:
-    """Return what the documentation says of the recorded figures."""
+    """Return the figures as docs/ids.md states them."""
 
     def cost(name: str) -> str:
         row = result["rows"][name]
@@ -100,11 +101,6 @@ def sentence(result: dict[str, Any]) -> str:
     )
 
 
-def recorded() -> dict[str, Any]:
-    result: dict[str, Any] = orjson.loads((RESULTS / "ids_import.json").read_bytes())
-    return result
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20, help="runs of each row, in turns; 20")
@@ -116,6 +112,7 @@ def main() -> int:
     data = orjson.dumps(result, option=orjson.OPT_INDENT_2) + b"\n"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "ids_import.json").write_bytes(data)
+    PAGE.write_text(SECTION.replaced(PAGE.read_text(), sentence(result)))
     rows = [
         [name, *(f"{row[unit][which]:.1f}" for unit in ("ms", "mb") for which in ("median", "min", "max"))]
         for name, row in result["rows"].items()
