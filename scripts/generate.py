@@ -1,8 +1,9 @@
 """Write the files that follow from the table of workers and the settings: ``python -m scripts.generate``.
 
-Reads:   wbd/runtime/table.py, wbd/settings, the docstrings of wbd/workers, the parsers of wbd/cli.py
-Writes:  supervisord.conf, docs/settings.md, docs/workers.md, docs/commands.md, the table of workers in README.md;
-         with --check nothing
+Reads:   wbd/runtime/table.py, wbd/settings, the docstrings of wbd/workers, the parsers of wbd/cli.py,
+         pyproject.toml
+Writes:  supervisord.conf, docs/settings.md, docs/workers.md, docs/commands.md, the table of workers in README.md, the
+         layers in ARCHITECTURE.md; with --check nothing
 Repeats: harmless; the same sources give the same bytes
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
+import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from wbd.settings.settings import Settings, subjects
 from wbd.settings.state_dir import DEFAULT_STATE_DIR
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- workers: begin -->", "<!-- workers: end -->"
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 # Their defaults depend on the user's home folder.
 _FOLDERS = {"wbd_state_dir": str(DEFAULT_STATE_DIR), "wbd_cache_dir": "~/.cache/wbd"}
 
@@ -62,6 +64,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
         Path("docs/settings.md"): settings_page(),
         Path("docs/commands.md"): command_page(),
         Path("docs/workers.md"): workers_page(),
+        Path("ARCHITECTURE.md"): with_block((root / "ARCHITECTURE.md").read_text(), layers(), "layers"),
         Path("README.md"): with_block((root / "README.md").read_text(), short_table(WORKERS)),
     }
 
@@ -109,18 +112,26 @@ def short_table(workers: Iterable[WorkerSpec]) -> str:
     return _table(("worker", "task", "runs"), [(f"`{spec.name}`", spec.summary, _runs(spec)) for spec in workers])
 
 
-def with_block(text: str, block: str) -> str:
+def with_block(text: str, block: str, name: str = "workers") -> str:
     """
-    Return *text* with *block* between the markers.
+    Return *text* with *block* between the markers called *name*.
 
     Raises:
         SystemExit: a marker is missing.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise SystemExit(f"README.md needs the lines {BEGIN} and {END} once each")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{block}{END}{after}"
+    begin, end = BEGIN.format(name), END.format(name)
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise SystemExit(f"the lines {begin} and {end} are needed once each")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{block}{end}{after}"
+
+
+def layers() -> str:
+    """Return the layers that import-linter holds, top to bottom, as a block for ARCHITECTURE.md."""
+    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    lines = [str(layer).replace("wbd.", "") for layer in contract["layers"]]
+    return "\n".join(["```text", *lines, "```", ""])
 
 
 def default_text(name: str) -> str:

@@ -127,3 +127,13 @@ def test_the_command_page_has_every_command_and_its_options() -> None:
     assert {"wbd up", "wbd import", "wbd diff-worker", "wbd ids take"} <= headings
     assert "| `-d`, `--detach` |" in text and "| `-n COUNT`, `--count COUNT` |" in text
     assert text == (DOCS / "commands.md").read_text(), "run: make generate"
+
+
+def places(architecture: str) -> set[str]:
+    """Return the packages that the tree of the architecture page describes."""
+    return set(re.findall(r"`wbd/(\w+)/`", architecture))
+
+
+def test_the_architecture_page_describes_every_package_and_no_other() -> None:
+    packages = {path.parent.name for path in (ROOT / "wbd").glob("*/__init__.py")}
+    assert places((ROOT / "ARCHITECTURE.md").read_text()) == packages

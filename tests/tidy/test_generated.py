@@ -35,6 +35,8 @@ def test_the_committed_files_are_what_their_sources_give() -> None:
         ("supervisord.conf", "stopwaitsecs=20", "stopwaitsecs=21"),
         ("docs/settings.md", "`0 2 * * *`", "`0 4 * * *`"),
         ("docs/workers.md", "15 s", "16 s"),
+        ("docs/commands.md", "`--detach`", "`--detached`"),
+        ("ARCHITECTURE.md", "commands\ndemo\n", "demo\ncommands\n"),
         ("README.md", "| `user_stats` |", "| `users_stats` |"),
     ],
 )
@@ -61,7 +63,7 @@ def test_only_the_block_of_the_readme_is_replaced(copy: Path) -> None:
 
 @pytest.mark.parametrize("text", ["none", "<!-- workers: begin -->", "<!-- workers: begin --><!-- workers: begin -->"])
 def test_a_readme_without_its_markers_is_refused(text: str) -> None:
-    with pytest.raises(SystemExit, match="needs the lines"):
+    with pytest.raises(SystemExit, match="needed once each"):
         with_block(text, "table")
 
 
