@@ -164,6 +164,17 @@ def test_bad_lines_are_set_aside_with_line_reason_and_place_and_the_rest_goes_in
     assert check_laws(world.db, world.objects) == 5
 
 
+def test_a_broken_snak_costs_only_itself_and_is_counted_with_its_place(world: World) -> None:
+    snak = {"snaktype": "value", "property": "P1", "datavalue": {"type": "quantity", "value": {"amount": "+5"}}}
+    claims = {"P1": [{"id": f"Q2${number}", "rank": "normal", "mainsnak": snak} for number in range(7)]}
+    path = write_lines(world.folder / "broken.jsonl", [item(1), item(2, claims=claims)])
+    report = world.load(path)
+    assert counts(report) == (2, 0, 0, 0, 0)
+    assert (report.broken_snaks, len(report.broken_examples)) == (7, 5)
+    assert report.broken_examples[0] == (f"{path}: line 2: Q2: claims.P1[0].mainsnak.datavalue.value.unit: is missing")
+    assert check_laws(world.db, world.objects) == 2
+
+
 def test_a_rejected_line_that_was_put_right_goes_in_at_the_next_run(world: World) -> None:
     path = write_lines(world.folder / "one.jsonl", [item(1), {"type": "item"}])
     assert counts(world.load(path)) == (1, 0, 0, 0, 1)

@@ -203,6 +203,10 @@ def _print_report(report: ImportReport) -> None:
     print_table(table)
     for path in report.rejected_files:
         sys.stdout.write(f"rejected lines, with reasons: {path}\n")
+    if report.broken_snaks:
+        sys.stdout.write(f"{report.broken_snaks:,} broken snaks, stored and mapped without their values; the first:\n")
+    for example in report.broken_examples:
+        sys.stdout.write(f"  {example}\n")
 
 
 def _cut_short(report: ImportReport) -> Iterator[str]:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wbd.entity.check import check_entity
+from wbd.entity.check import Entity, check_entity
 from wbd.errors import BadEntity, BadInput, PermanentError, RetryableError
 from wbd.importing.input_file import DamagedInput, InputFile, ReadStopped
 from wbd.importing.reader import DEFAULT_MAX_LINE_BYTES, Line, read_entities
@@ -30,6 +30,8 @@ from wbd.runtime.retry import Backoff
 
 _PROGRESS_EVERY_S = 0.1
 _BACKOFF = Backoff(first_s=0.5, max_s=15.0)
+# Enough to recognise what is wrong with an export; all of a large dump's would flood the terminal.
+_BROKEN_EXAMPLES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class ImportReport:
         read: entities found, and rejected lines.
         bytes: of the files as they are stored, compressed or not.
         rejected_files: where the rejected lines were set aside.
+        broken_snaks: snaks of accepted entities with a value that Wikibase cannot read; stored like all others.
+        broken_examples: the first of them, each with its input, line, entity and JSON path.
         cut_short: inputs that could not be read to their end; each is one of the rejected lines too.
         interrupted: the import was asked to stop before the end.
         trouble: why files, or everything after some point, could not be read or written.
@@ -63,6 +67,8 @@ class ImportReport:
     bytes: int
     seconds: float
     rejected_files: tuple[str, ...]
+    broken_snaks: int
+    broken_examples: tuple[str, ...]
     cut_short: tuple[CutShort, ...]
     interrupted: bool
     trouble: tuple[str, ...]
@@ -160,6 +166,8 @@ class _Import:
         self._stop = stop
         self._outcomes: Counter[Outcome] = Counter()
         self._rejected = 0
+        self._broken_snaks = 0
+        self._broken_examples: list[str] = []
         self._rejected_files: list[str] = []
         self._cut_short: list[CutShort] = []
         self._trouble: list[str] = []
@@ -207,6 +215,8 @@ class _Import:
             bytes=self._bytes_before,
             seconds=seconds,
             rejected_files=tuple(self._rejected_files),
+            broken_snaks=self._broken_snaks,
+            broken_examples=tuple(self._broken_examples),
             cut_short=tuple(self._cut_short),
             interrupted=self._stop.is_set() and self._gave_up is None,
             trouble=tuple(trouble),
@@ -255,9 +265,16 @@ class _Import:
             given = line.entity.get("id")
             self._reject(file, line, str(error), error.place, given if isinstance(given, str) else None)
             return
+        self._count_broken(file, line, entity)
         with self._lock:
             file.pending += 1
         self._writers.put(Item(entity, len(line.raw), _Origin(file, line)))
+
+    def _count_broken(self, file: _File, line: Line, entity: Entity) -> None:
+        self._broken_snaks += len(entity.broken_snaks)
+        room = _BROKEN_EXAMPLES_MAX - len(self._broken_examples)
+        for error in entity.broken_snaks[:room]:
+            self._broken_examples.append(f"{file.name}: line {line.number}: {entity.id}: {error}")
 
     def _write(self, items: Sequence[Item]) -> None:
         """Write one batch, waiting for unreachable servers; runs in a writer's thread."""

@@ -44,6 +44,9 @@ def spelled(datatype: str | None) -> str | None:
 
 def datatype_iri(datatype: str) -> str:
     """Return the IRI of a datatype: ``external-id`` is wikibase:ExternalId."""
+    if datatype == "entity-schema":
+        # Its extension names it otherwise than the rule.
+        return f"{WIKIBASE}WikibaseEntitySchema"
     words = _WORD.sub(lambda match: match.group(1).upper(), datatype)
     return f"{WIKIBASE}{re.sub(r'[^A-Za-z0-9_]', '', words)}"
 

@@ -42,7 +42,8 @@ def _round(amount: str, exponent: int) -> str:
     if exponent < 0 and _fraction_digits(amount) <= -exponent:
         return amount
     rounded = Decimal(amount[1:]).quantize(Decimal(1).scaleb(exponent), rounding=ROUND_HALF_UP, context=_EXACT)
-    return f"{amount[0]}{rounded:f}"
+    # Wikibase has no negative zero.
+    return f"{amount[0] if rounded else '+'}{rounded:f}"
 
 
 def convert(amount: str, upper: str | None, lower: str | None, factor: str) -> tuple[str, str | None, str | None]:

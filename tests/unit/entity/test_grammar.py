@@ -5,6 +5,7 @@ A value that Wikibase cannot read costs its snak only: it is listed with its pla
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
@@ -217,3 +218,37 @@ def test_what_the_mapping_refuses_is_refused_at_the_import_too(entity: dict[str,
         fault = find_fault(broken)
         assert fault is not None and fault.place == error.place
         assert accepted(broken) is None
+
+
+@pytest.mark.parametrize("second", [datavalue("string", "x"), None])
+def test_a_note_that_another_statement_still_needs_is_not_removed(second: Any) -> None:
+    """Two best values of one property are broken and share the note on the entity; one is put right or taken away."""
+    old = item_with("mainsnak", datavalue("time", {}))
+    other = copy.deepcopy(old["claims"]["P1"][0])
+    old["claims"]["P1"].append({**other, "id": "Q1$2"})
+    new = copy.deepcopy(old)
+    if second is None:
+        del new["claims"]["P1"][1]
+    else:
+        new["claims"]["P1"][1]["mainsnak"]["datavalue"] = second
+    for sides in ((old, new), (new, old)):
+        before, after = (map_entity(side, CONTEXT) for side in sides)
+        found = diff_entities(*sides, CONTEXT)
+        assert found == diff_lines(before, after, CONTEXT.vocabulary)
+        assert not any("broken wdt" in line for line in (*found.added, *found.removed))
+        one, two = map(orjson.dumps, sides)
+        assert diff_snapshots(one, two, CONTEXT) == found
+
+
+@pytest.mark.parametrize(
+    "broken", [datavalue("time", without(TIME, "time")), datavalue("time", "x"), {"type": []}, None]
+)
+def test_unchanged_broken_snaks_do_not_stop_the_search_for_shared_value_nodes(broken: Any) -> None:
+    """A value goes, and every unchanged snak is asked whether it has the same node."""
+    new = item_with("qualifiers", broken)
+    old = copy.deepcopy(new)
+    sound = item_with("mainsnak", datavalue("time", TIME))["claims"]["P1"][0]
+    old["claims"]["P1"].append({**sound, "id": "Q1$2"})
+    for sides in ((old, new), (new, old)):
+        before, after = (map_entity(side, CONTEXT) for side in sides)
+        assert diff_entities(*sides, CONTEXT) == diff_lines(before, after, CONTEXT.vocabulary)

@@ -74,13 +74,14 @@ def test_the_type_of_an_entity_follows_from_its_id() -> None:
 
 
 def test_datatypes_have_iris() -> None:
-    names = ("external-id", "commonsMedia", "wikibase-item", "globe-coordinate", "monolingualtext")
+    names = ("external-id", "commonsMedia", "wikibase-item", "globe-coordinate", "monolingualtext", "entity-schema")
     assert [datatype_iri(name).partition("#")[2] for name in names] == [
         "ExternalId",
         "CommonsMedia",
         "WikibaseItem",
         "GlobeCoordinate",
         "Monolingualtext",
+        "WikibaseEntitySchema",
     ]
 
 

@@ -147,6 +147,8 @@ def test_units_are_converted_exactly_and_rounded_to_what_is_certain() -> None:
     assert convert("-4", "-4", "-4", "0.01") == ("-0.04", "-0.04", "-0.04")
     # Half a unit to either side: the tenth is the last certain digit.
     assert convert("+10", "+10.5", "+9.5", "0.3048") == ("+3.0", "+3.2", "+2.9")
+    # Wikibase has no negative zero.
+    assert convert("-1", "+99", "-101", "0.0254") == ("+0", "+3", "-3")
 
 
 def test_bounds_the_wrong_way_round_give_no_value() -> None:
