@@ -21,6 +21,7 @@ from wbd.errors import PermanentError
 from wbd.events.entity_diff import Operation
 from wbd.mapping.context import MappingContext
 from wbd.mapping.entity import FAULTS
+from wbd.mapping.statements import broken_notes
 from wbd.rdf.graph_diff import RdfDiff
 
 
@@ -65,6 +66,7 @@ class Planned:
     The messages of one revision's event, or the reason why it is set aside.
 
     reconcile: it is published in full.
+    broken: notes about broken snaks among the added triples.
     unforeseen: the traceback of a fault that the mapping has no name for.
     """
 
@@ -76,6 +78,7 @@ class Planned:
     reason: str = ""
     missing: bool = False
     unforeseen: str = ""
+    broken: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,8 @@ class ChainPlanner:
 
     def _planned(self, step: Step, diff: RdfDiff, reconcile: bool) -> Planned:
         messages = self.writer.messages(step, diff, datetime.now(UTC))
-        return Planned(step.revision_id, messages, len(diff.added), len(diff.removed), reconcile)
+        counts = len(diff.added), len(diff.removed)
+        return Planned(step.revision_id, messages, *counts, reconcile, broken=broken_notes(diff.added))
 
 
 def _operation(base: _Snapshot | None, new: _Snapshot | None, reconcile: bool) -> Operation:

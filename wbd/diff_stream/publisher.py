@@ -34,6 +34,7 @@ class Numbers:
     messages: int = 0
     triples_added: int = 0
     triples_removed: int = 0
+    broken_snaks: int = 0
     set_aside: int = 0
     plan_s: float = 0.0
     last_entity: str | None = None
@@ -170,6 +171,7 @@ class Publisher:
         n.messages += len(planned.messages)
         n.triples_added += planned.added
         n.triples_removed += planned.removed
+        n.broken_snaks += planned.broken
         n.last_entity, n.last_revision, n.last_lag_s = chain.entity_id, planned.revision_id, round(lag_s, 3)
         n.lags_s.append(lag_s)
         self._diffs.inc()

@@ -192,6 +192,7 @@ def _counts(n: Numbers) -> dict[str, Any]:
         "reconciles": n.reconciles,
         "triples_added": n.triples_added,
         "triples_removed": n.triples_removed,
+        "broken_snaks": n.broken_snaks,
         "set_aside": n.set_aside,
         "lag_s": n.last_lag_s,
         "lag_p50_s": n.lag_percentile_s(0.5),

@@ -57,6 +57,11 @@ def _snak_hash(snak: Mapping[str, Any]) -> str:
     return hashes.snak_hash(kind, snak["property"], value)
 
 
+def broken_notes(lines: Iterable[str]) -> int:
+    """Count the notes about broken snaks of statements and references, without the copies on the entity itself."""
+    return sum("triple, please ignore" in line and f'{COMMENT} "broken p' in line for line in lines)
+
+
 def best_rank(statements: Iterable[Mapping[str, Any]]) -> str:
     """Return the rank of the best statements of a property: preferred if there is one."""
     for statement in statements:

@@ -79,3 +79,12 @@ def test_a_bad_base_sets_every_revision_aside(monkeypatch: pytest.MonkeyPatch, b
     plans = both(monkeypatch, Chain("Q1", 1, bad, links))
     assert all(reason in plan[-1] for plan in plans)
     assert both(monkeypatch, Chain("Q1", 1, bad, links, reconcile=True))[0][-1] == ""
+
+
+def test_broken_snaks_are_counted_where_their_notes_are_added() -> None:
+    snak = {"snaktype": "value", "property": "P1", "datavalue": {"type": "time", "value": {}}}
+    claim = {"id": "Q1$1", "rank": "normal", "mainsnak": snak, "qualifiers": {"P1": [snak]}}
+    broken, sound = item(claims={"P1": [claim]}), item(claims=[])
+    links = [Link(2, broken, NOW), Link(3, broken, NOW), Link(4, sound, NOW), Link(5, broken, NOW)]
+    plans = planner().plan(Chain("Q1", None, None, links))
+    assert [(each.broken, each.reason) for each in plans] == [(2, ""), (0, ""), (0, ""), (2, "")]
