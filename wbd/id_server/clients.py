@@ -67,7 +67,7 @@ class Clients:
     def __init__(self, limits: ServerLimits, admits: Callable[[Peer], bool], clock: Clock) -> None:
         self.limits = limits
         self.clock = clock
-        # Read at each tick: reading the clock for each message would cost more than the precision is worth.
+        # The clock as of the last tick: reading it for each message would cost more than the precision is worth.
         self.tick_mono_s = clock.mono_s()
         self.commands = 0
         self.accepted = 0
@@ -123,7 +123,7 @@ class Clients:
         mono_s = self.clock.mono_s()
         for waiting in self._waiting.values():
             for client, deadline_mono_s in list(waiting.items()):
-                # All wait equally long, so whoever came later is not due either.
+                # All wait equally long, so those that came later are not due either.
                 if deadline_mono_s > mono_s:
                     break
                 client.give_up_waiting()

@@ -299,5 +299,5 @@ def next_size(size: int, rate_per_s: float) -> int:
 
 
 def low_mark(size: int) -> int:
-    """Return the number of ids left below which a lane is refilled: a tenth of one range, and a whole one behind it."""
+    """Return the number of ids left below which a lane is refilled: a tenth of one range, and a full range after it."""
     return size + math.ceil(size * _LOW_PART)

@@ -1,6 +1,6 @@
-"""The segment in plain Python, for one process: what segment.h promises, as lists under a lock.
+"""The segment in plain Python, for one process: the promises of segment.h, kept by lists under a lock.
 
-The executable specification of the C code, which is tested against it, and what runs where the extension is not built.
+It is the executable specification of the C code, which is tested against it, and runs where the extension is not built.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SLOTS: Final = 64
 SEGMENT_BYTES: Final = 8192
 LAYOUT_VERSION: Final = 1
 
-# How to take: that many ids or none; as many as are left; that many consecutive ones or none.
+# How to take: exactly *count* ids or none; up to *count*; exactly *count* consecutive ids or none.
 ALL: Final = 0
 UP_TO: Final = 1
 BLOCK: Final = 2
@@ -30,7 +30,7 @@ Piece = tuple[int, int]
 
 
 class LaneLook(TypedDict):
-    """One lane: counts of ids since the segment was made, and what is left, in order, adjacent ranges as one."""
+    """One lane: counts of ids since the segment was made, and the ids left, in order, with adjacent ranges joined."""
 
     left: int
     added: int
@@ -44,14 +44,14 @@ class LaneLook(TypedDict):
 
 @dataclass(slots=True)
 class _Lane:
-    """Ranges, first and last inclusive, in order; armed until somebody has said that they are low."""
+    """Ranges, first and last inclusive, in order; armed until a taker has woken the publisher because they are low."""
 
     ranges: list[Piece] = field(default_factory=list)
     added: int = 0
     skipped: int = 0
     returned: int = 0
     high: int = 0
-    # A lane is born low: it has nothing.
+    # A new lane is low: it has no ids.
     low_left: int = 1
     armed: bool = False
 
@@ -67,7 +67,7 @@ class _Lane:
         return joined
 
     def cut(self, count: int) -> list[Piece]:
-        """Take *count* ids from the front, which has them."""
+        """Take *count* ids from the front; there must be as many."""
         taken = _Lane()
         while count:
             first, last = self.ranges.pop(0)
@@ -215,7 +215,7 @@ class Segment:
 
 
 class Taker:
-    """The base of IdClient where the extension is not built: every call takes the slow path, which is in Python."""
+    """The base of IdClient where the extension is not built: every call takes the slow path in Python."""
 
     def __init__(self, entity_types: tuple[str, ...], /) -> None:
         if len(entity_types) != LANES:
