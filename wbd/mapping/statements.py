@@ -117,6 +117,9 @@ class StatementMapper:
             build = builders.by_type.get(kind)
             return None if build is None else build(value)
         except BROKEN:
+            if type(snak.get("datatype") or "") is not str:
+                # Not the value's fault but the snak's, which makes the entity unfit.
+                raise
             return None
 
     def snak(self, node: str, owner: str, snak: Mapping[str, Any], prop: PropertyTerms, role: Role) -> None:

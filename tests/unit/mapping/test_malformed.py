@@ -120,6 +120,14 @@ def test_every_map_may_be_an_empty_php_array(kind: str, name: str) -> None:
     assert mapped({**entity, name: []}, CONTEXTS[0]) == mapped({**entity, name: {}}, CONTEXTS[0])
 
 
+def test_a_datatype_of_another_type_is_a_bad_entity() -> None:
+    entity = quantity()
+    entity["claims"]["P4"][0]["mainsnak"] |= {"datatype": {"a": 1}, "datavalue": {"type": "string", "value": "x"}}
+    with pytest.raises(BadEntity) as caught:
+        map_entity(entity, CONTEXTS[0])
+    assert caught.value.place == "claims.P4[0].mainsnak.datatype"
+
+
 @pytest.mark.parametrize("hash_name", [5, True, ["x"], {"a": 1}, 1.5], ids=repr)
 def test_a_hash_of_another_type_is_a_bad_entity(hash_name: Any) -> None:
     entity = quantity()
