@@ -48,9 +48,11 @@ def write_lines(path: Path, entities: Iterable[Json]) -> Path:
 
 def dump(db: Database) -> Dump:
     """Every row that an import writes, but for times and the outbox's numbers; events as their fields."""
-    found = {table: sorted(db.query(f"SELECT {columns} FROM {table}"), key=repr) for table, columns in _COLUMNS.items()}
-    found["event_outbox"] = sorted(events(db))
-    return found
+    tables = {
+        table: sorted(db.query(f"SELECT {columns} FROM {table}"), key=repr) for table, columns in _COLUMNS.items()
+    }
+    tables["event_outbox"] = sorted(events(db))
+    return tables
 
 
 def events(db: Database) -> list[tuple[Any, ...]]:

@@ -54,9 +54,9 @@ def test_an_empty_file_among_others_is_named(db: Database, address: DatabaseAddr
 
 
 def test_the_summary_says_that_an_input_ended_early(db: Database, address: DatabaseAddress, tmp_path: Path) -> None:
-    whole = gzip.compress(b"".join(orjson.dumps(entity) + b"\n" for entity in generated(100, 0)))
+    packed = gzip.compress(b"".join(orjson.dumps(entity) + b"\n" for entity in generated(100, 0)))
     path = tmp_path / "dump.gz"
-    path.write_bytes(whole[: len(whole) * 4 // 5])
+    path.write_bytes(packed[: len(packed) * 4 // 5])
     code, out, err = run(address, tmp_path, str(path))
     assert code == 1
     assert f"rejected lines, with reasons: {path}.rejected.jsonl" in out
@@ -64,8 +64,21 @@ def test_the_summary_says_that_an_input_ended_early(db: Database, address: Datab
     assert "gzip data ends too early (truncated)" in err
     cut = orjson.loads(run(address, tmp_path, "--json", str(path))[1])["cut_short"]
     assert [(one["file"], "gzip data ends too early" in one["reason"]) for one in cut] == [(str(path), True)]
-    path.write_bytes(whole)
+    path.write_bytes(packed)
     assert run(address, tmp_path, str(path))[2] == ""
+
+
+def test_a_broken_snak_is_counted_and_does_not_cost_its_entity(
+    db: Database, address: DatabaseAddress, tmp_path: Path
+) -> None:
+    time = {"snaktype": "value", "property": "P1", "datavalue": {"type": "time", "value": {"time": "no time"}}}
+    claims = {"P1": [{"id": "Q1$1", "type": "statement", "rank": "normal", "mainsnak": time}]}
+    path = write_lines(tmp_path / "dump.jsonl", [item(1, claims=claims), item(2)])
+    code, out, err = run(address, tmp_path, "--json", str(path))
+    report = orjson.loads(out)
+    assert (code, err, report["broken_snaks"], report["created"], report["rejected"]) == (0, "", 1, 2, 0)
+    code, out, err = run(address, tmp_path, str(path))
+    assert "1 broken snaks, stored and mapped without their values; the first:\n" in out
 
 
 def test_the_words_of_an_entity_are_not_taken_for_damage(

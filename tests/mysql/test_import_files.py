@@ -201,9 +201,9 @@ def test_rejected_lines_go_to_a_folder_when_one_is_named_each_input_to_its_own_f
     files = [write_lines(world.folder / name / "x.jsonl", [{"type": "item"}]) for name in ("a", "b")]
     report = world.load(*files, rejects_folder=world.folder / "rejects")
     assert report.rejected == 2
-    found = sorted(path.name for path in (world.folder / "rejects").iterdir())
-    assert found == ["x.jsonl.rejected.2.jsonl", "x.jsonl.rejected.jsonl"]
-    assert sorted(report.rejected_files) == [str(world.folder / "rejects" / name) for name in found]
+    names = sorted(path.name for path in (world.folder / "rejects").iterdir())
+    assert names == ["x.jsonl.rejected.2.jsonl", "x.jsonl.rejected.jsonl"]
+    assert sorted(report.rejected_files) == [str(world.folder / "rejects" / name) for name in names]
 
 
 def test_an_import_that_cannot_set_rejected_lines_aside_stops_and_says_so(world: World) -> None:
@@ -231,8 +231,8 @@ def test_of_a_truncated_file_what_came_before_goes_in_and_the_whole_file_complet
     assert "truncated" in entry["reason"] and "of the compressed file" in entry["reason"]
     assert check_laws(world.db, world.objects) == report.created
     path.write_bytes(packed)
-    rest = world.load(path)
-    assert counts(rest) == (300 - report.created, 0, report.created, 0, 0)
+    second = world.load(path)
+    assert counts(second) == (300 - report.created, 0, report.created, 0, 0)
 
 
 def test_a_file_that_is_not_there_is_trouble_and_the_others_go_in(world: World) -> None:

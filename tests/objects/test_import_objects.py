@@ -30,10 +30,10 @@ def db(mariadb: MariaDB) -> Iterator[Database]:
         max_connections=1,
     )
     admin.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    found = Database(DatabaseAddress(database=name, user=mariadb.user, unix_socket=mariadb.unix_socket))
-    make_tables(found)
-    yield found
-    found.close()
+    database = Database(DatabaseAddress(database=name, user=mariadb.user, unix_socket=mariadb.unix_socket))
+    make_tables(database)
+    yield database
+    database.close()
     admin.execute(f"DROP DATABASE {name}")
     admin.close()
 

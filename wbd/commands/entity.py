@@ -153,14 +153,14 @@ def get(args: argparse.Namespace) -> int:
 def history(args: argparse.Namespace) -> int:
     """Print revisions; exit code 1 when there is no such entity."""
     with _open(load().settings) as revisions:
-        found = revisions.history(args.id, limit=args.limit, before=args.before)
-    if not found and args.before is None:
+        rows = revisions.history(args.id, limit=args.limit, before=args.before)
+    if not rows and args.before is None:
         return _refused(f"{args.id}: no such entity")
     if args.json:
-        shown = [asdict(revision) | {"created_at": iso(revision.created_at)} for revision in found]
+        shown = [asdict(revision) | {"created_at": iso(revision.created_at)} for revision in rows]
         sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        print_table(_table(found))
+        print_table(_table(rows))
     return 0
 
 

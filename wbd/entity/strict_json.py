@@ -83,20 +83,20 @@ class _Repeated(dict[str, Any]):
 
 
 def _find_duplicates(raw: bytes) -> list[JsonPath]:
-    found = False
+    is_repeated = False
 
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal found
+        nonlocal is_repeated
         plain = dict(pairs)
         if len(plain) == len(pairs):
             return plain
-        found = True
+        is_repeated = True
         repeated = _Repeated(plain)
         repeated.keys_twice = [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
         return repeated
 
     value = json.loads(raw, object_pairs_hook=build)
-    return list(_paths(value)) if found else []
+    return list(_paths(value)) if is_repeated else []
 
 
 def _paths(root: Any) -> list[JsonPath]:

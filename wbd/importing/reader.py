@@ -93,12 +93,12 @@ class _Framing:
         return next((line for line in self._lines if line.text.strip() or line.trouble or line.too_long), None)
 
     def _line(self, line: TextLine) -> Iterator[Line]:
-        for found in self._read_line(line):
-            if found.rejection is None:
+        for entry in self._read_line(line):
+            if entry.rejection is None:
                 self._good += 1
             else:
                 self._bad += 1
-            yield found
+            yield entry
 
     def _read_line(self, line: TextLine) -> Iterator[Line]:
         if line.trouble is not None:
@@ -132,26 +132,26 @@ class _Framing:
 
     def _document(self, first: TextLine, second: TextLine) -> Iterator[Line]:
         """Read the file as one JSON text; if that fails and its lines look like entities, read the lines."""
-        whole = bytearray(first.text + b"\n" * (second.number - first.number) + second.text)
+        text = bytearray(first.text + b"\n" * (second.number - first.number) + second.text)
         beyond: TextLine | None = None
         entity_lines = False
         for line in self._lines:
-            if line.trouble is not None or line.too_long or len(whole) + line.length_bytes > self._limit_bytes:
+            if line.trouble is not None or line.too_long or len(text) + line.length_bytes > self._limit_bytes:
                 beyond = line
                 break
-            whole += b"\n" + line.text
+            text += b"\n" + line.text
             entity_lines = entity_lines or line.text.startswith(b'{"')
         reason: BadInput | None = None
         if beyond is None:
             try:
-                parsed = parse(bytes(whole))
+                parsed = parse(bytes(text))
             except BadInput as error:
                 reason = error
             else:
-                yield from _unpack(first, bytes(whole), parsed.value, parsed.duplicates)
+                yield from _unpack(first, bytes(text), parsed.value, parsed.duplicates)
                 return
         if entity_lines:
-            yield from self._lines_of(first, bytes(whole))
+            yield from self._lines_of(first, bytes(text))
             if beyond is not None:
                 yield from self._line(beyond)
             for line in self._lines:
@@ -161,11 +161,11 @@ class _Framing:
             reason = beyond.trouble
         elif beyond is not None:
             reason = BadInput(f"document over import_max_line_bytes {self._limit_bytes}; not read")
-        yield _rejected(first, reason or BadInput("no entity"), bytes(whole[:4096]))
+        yield _rejected(first, reason or BadInput("no entity"), bytes(text[:4096]))
 
-    def _lines_of(self, first: TextLine, whole: bytes) -> Iterator[Line]:
+    def _lines_of(self, first: TextLine, text: bytes) -> Iterator[Line]:
         """Read the text of a supposed document again, line by line."""
-        for line in InputFile(io.BytesIO(whole), "held").lines(self._limit_bytes):
+        for line in InputFile(io.BytesIO(text), "held").lines(self._limit_bytes):
             yield from self._line(
                 TextLine(line.number + first.number - 1, line.offset + first.offset, line.text, line.length_bytes)
             )
@@ -202,9 +202,9 @@ def _unpack(line: TextLine, raw: bytes, value: Any, duplicates: list[JsonPath]) 
     else:
         yield from _one(line, raw, (), value, duplicates)
         return
-    whole = [path for path in duplicates if not any(path[: len(prefix)] == prefix for prefix, _ in elements)]
-    if whole:
-        yield _rejected(line, _twice(whole[0]), raw)
+    outside = [path for path in duplicates if not any(path[: len(prefix)] == prefix for prefix, _ in elements)]
+    if outside:
+        yield _rejected(line, _twice(outside[0]), raw)
         return
     for prefix, element in elements:
         inside = [path for path in duplicates if path[: len(prefix)] == prefix]

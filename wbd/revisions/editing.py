@@ -132,7 +132,7 @@ class Revisions:
             _check_base(entity_id, head, base)
             return self._store.append_deletion(head, edit)
 
-        return _until_head_stands(attempt, base)
+        return _until_head_stands(attempt)
 
     def get(self, entity_id: str, revision_id: int | None = None) -> StoredEntity | None:
         """
@@ -192,7 +192,7 @@ class Revisions:
                 refuse_target(entity.redirect, heads.get(entity.redirect))
             return self._store.append(entity, head, edit)
 
-        return _until_head_stands(attempt, base)
+        return _until_head_stands(attempt)
 
     def _edit(self, user_id: int | None, summary: str) -> Edit:
         if user_id is not None:
@@ -204,8 +204,8 @@ class Revisions:
         return Edit(user_id, summary, self._clock.now())
 
 
-def _until_head_stands(attempt: Callable[[], WriteResult], base: int | None) -> WriteResult:
-    """Repeat an edit whose head moved under it; with a base, the next attempt finds the conflict and says so."""
+def _until_head_stands(attempt: Callable[[], WriteResult]) -> WriteResult:
+    """Repeat an edit whose head moved under it; an edit with a base then finds the conflict and reports it."""
     moved = HeadMoved("not tried")
     for _ in range(_ATTEMPTS):
         try:

@@ -100,8 +100,8 @@ def test_a_line_of_100_mb_is_never_held_whole() -> None:
     """The whole reading process stays below the line's size, interpreter included."""
     code = (
         "from pathlib import Path; from wbd.importing.reader import read_entities;"
-        "found = list(read_entities('-', 1 << 20));"
-        "print(len(found), str(found[0].rejection), found[1].entity['id'],"
+        "lines = list(read_entities('-', 1 << 20));"
+        "print(len(lines), str(lines[0].rejection), lines[1].entity['id'],"
         " Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
     process = subprocess.Popen(

@@ -85,8 +85,8 @@ def test_a_bad_line_is_rejected_with_its_place_and_the_rest_goes_on() -> None:
 
 @pytest.mark.parametrize("bad", ['{"id":"Q9", broken}', "garbage", '{"id":"Q9"', "\x00", '{"id":"Q9",'])
 def test_a_bad_first_line_does_not_hide_the_entities_after_it(bad: str) -> None:
-    for rest in (f"{ONE}\n{TWO}\n", f"{ONE}\n{bad}\n{TWO}"):
-        lines = read(f"{bad}\n{rest}")
+    for following in (f"{ONE}\n{TWO}\n", f"{ONE}\n{bad}\n{TWO}"):
+        lines = read(f"{bad}\n{following}")
         assert [entity for entity in ids(lines) if entity] == ["Q1", "Q2"]
         assert lines[0].rejection is not None
 
