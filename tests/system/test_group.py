@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import free_port, wbd_cache_dir, without
@@ -288,6 +289,15 @@ def test_a_broker_that_is_killed_loses_nothing_and_health_names_it_while_it_is_a
         group.supervisor.start("kafka")
     until(lambda: group.report("entity_diff").trouble is None, "the diff worker to recover", 90)
     check_everything_came_through(group, replay)
+
+
+def test_every_worker_stays_within_the_memory_of_the_table(group: Group) -> None:
+    """After an import, diffs of all revisions, and the loss of each server."""
+    for worker in WORKERS:
+        pid = group.report(worker.name).pid
+        assert pid is not None
+        used_mb = psutil.Process(pid).memory_info().rss / 1_000_000
+        assert used_mb < worker.rss_limit_mb, f"{worker.name} uses {used_mb:.0f} MB"
 
 
 def test_everything_survives_a_stop_and_a_start(group: Group) -> None:

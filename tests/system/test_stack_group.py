@@ -8,19 +8,20 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.build.reports import report
+from tests.build.wait import wait_until
 from wbd.errors import ConfigError, DependencyUnavailable
 from wbd.group.control import GroupNotRunning, State, Supervisor
-from wbd.group.logs import follow
-from wbd.group.processes import find_processes, wait_for_exit, wait_until
+from wbd.group.processes import find_processes, wait_for_exit
 from wbd.group.supervisord import Program
+from wbd.runtime.report import Report, Trouble
 from wbd.settings.load import environment_with
 from wbd.settings.state_dir import StateDir
 from wbd.stack.exclusive import StackBusy
@@ -52,6 +53,26 @@ except Exception as error:
 NO_KAFKA = "127.0.0.1:9"
 
 
+class TinyWorkers:
+    """The caller of a stack whose workers say by a file that they are ready."""
+
+    def __init__(self, group: Group, programs: Sequence[Program]) -> None:
+        self.group = group
+        self.programs = programs
+
+    def echo(self, line: str) -> None:
+        self.group.lines.append(line)
+
+    def prepare(self) -> None:
+        self.echo(f"prepare {json.loads(self.group.places.stack_json.read_text())}")
+
+    def report(self, program: str) -> Report:
+        return report(program, ready=(self.group.places.run / f"{program}.ready").exists())
+
+    def on_ready(self) -> None:
+        self.echo("on_ready")
+
+
 class Group:
     """A stack of MariaDB and two tiny workers in a folder of its own."""
 
@@ -70,14 +91,8 @@ class Group:
         return (self.places.run / f"{name}.ready").exists()
 
     def up(self, options: StackOptions | None = None, workers: list[Program] | None = None) -> None:
-        up(
-            options or self.options,
-            detach=True,
-            prepare=lambda: self.lines.append(f"prepare {json.loads(self.places.stack_json.read_text())}"),
-            ready=self.ready,
-            echo=self.lines.append,
-            workers=[self.program("one"), self.program("two")] if workers is None else workers,
-        )
+        programs = [self.program("one"), self.program("two")] if workers is None else workers
+        up(options or self.options, TinyWorkers(self, programs), detach=True)
 
     def down(self) -> bool:
         return down(self.options, echo=self.lines.append)
@@ -108,17 +123,22 @@ def foreground(group: Group, prepare: str = "pass") -> subprocess.Popen[str]:
         f"""
         import sys, time
         from pathlib import Path
+        from wbd.group.supervisord import Program
+        from wbd.runtime.report import Report
         from wbd.stack.launch import up
         from wbd.stack.options import StackOptions
-        from wbd.group.supervisord import Program
         state = Path({str(group.state_dir)!r})
-        def prepare():
-            {prepare}
-        worker = Program("one", (sys.executable, {str(group.script)!r}, "one", str(state)), 0, 5)
-        up(StackOptions(state, kafka_brokers={NO_KAFKA!r}), detach=False, prepare=prepare,
-           ready=lambda name: (state / "run" / f"{{name}}.ready").exists(),
-           echo=lambda line: print(line, flush=True), workers=[worker],
-           on_ready=lambda: print("on_ready", flush=True))
+        class Caller:
+            programs = [Program("one", (sys.executable, {str(group.script)!r}, "one", str(state)), 0, 5)]
+            def echo(self, line):
+                print(line, flush=True)
+            def prepare(self):
+                {prepare}
+            def report(self, program):
+                return Report(program, "running", ready=(state / "run" / f"{{program}}.ready").exists())
+            def on_ready(self):
+                print("on_ready", flush=True)
+        up(StackOptions(state, kafka_brokers={NO_KAFKA!r}), Caller(), detach=False)
         """
     )
     return subprocess.Popen(
@@ -366,35 +386,25 @@ def test_a_worker_that_cannot_live_is_reported_with_its_log_and_nothing_stays(gr
 
 
 def test_a_worker_that_does_not_become_ready_is_reported_with_its_log_and_nothing_stays(group: Group) -> None:
+    class NeverReady(TinyWorkers):
+        def report(self, program: str) -> Report:
+            return report(program, ready=False)
+
     with pytest.raises(DependencyUnavailable, match=r"worker one: not ready after 2 s(.|\n)*started one"):
-        up(
-            group.options,
-            detach=True,
-            prepare=lambda: None,
-            ready=lambda name: False,
-            echo=group.lines.append,
-            workers=[group.program("one")],
-            ready_s=2.0,
-        )
+        up(replace(group.options, ready_s=2.0), NeverReady(group, [group.program("one")]), detach=True)
     assert group.left_over() == []
 
 
 def test_what_a_worker_waits_for_is_told_at_once_and_once(group: Group) -> None:
     asked: list[str] = []
 
-    def trouble(name: str) -> str | None:
-        asked.append(name)
-        return "port 8080 is taken" if name == "one" else None
+    class Waiting(TinyWorkers):
+        def report(self, program: str) -> Report:
+            asked.append(program)
+            trouble = Trouble("port 8080 is taken") if program == "one" else None
+            return report(program, ready=asked.count(program) >= 3, trouble=trouble)
 
-    up(
-        group.options,
-        detach=True,
-        prepare=lambda: None,
-        ready=lambda name: asked.count(name) >= 3,
-        trouble=trouble,
-        echo=group.lines.append,
-        workers=[group.program("one"), group.program("two")],
-    )
+    up(group.options, Waiting(group, [group.program("one"), group.program("two")]), detach=True)
     assert group.lines.count("one: not ready yet: port 8080 is taken") == 1
     assert [line for line in group.lines if "not ready yet" in line and "two" in line] == []
 
@@ -429,11 +439,12 @@ def test_an_error_shows_no_line_of_an_earlier_run(group: Group) -> None:
 
 
 def test_a_failing_prepare_stops_what_has_started(group: Group) -> None:
-    def prepare() -> None:
-        raise DependencyUnavailable("planted fault")
+    class Failing(TinyWorkers):
+        def prepare(self) -> None:
+            raise DependencyUnavailable("planted fault")
 
     with pytest.raises(DependencyUnavailable, match="planted fault"):
-        up(group.options, detach=True, prepare=prepare, ready=lambda name: True, echo=group.lines.append, workers=[])
+        up(group.options, Failing(group, []), detach=True)
     assert group.left_over() == []
 
 
@@ -486,39 +497,5 @@ def test_a_state_folder_that_cannot_work_is_refused_before_anything_is_made(
     tmp_path: Path, name: str, reason: str
 ) -> None:
     with pytest.raises(ConfigError, match=reason):
-        up(
-            StackOptions(tmp_path / name),
-            detach=True,
-            prepare=lambda: None,
-            ready=lambda name: True,
-            echo=lambda line: None,
-        )
+        up(StackOptions(tmp_path / name), TinyWorkers(Group(tmp_path / "s"), []), detach=True)
     assert not (tmp_path / name).exists()
-
-
-def test_a_followed_log_goes_on_across_rotation(tmp_path: Path) -> None:
-    log = tmp_path / "x.log"
-    log.write_text("one\ntwo\nthree\n")
-    lines = follow(log, lines=2, interval_s=0.01)
-    assert [next(lines), next(lines)] == ["two", "three"]
-    found: list[str] = []
-    enough = threading.Event()
-
-    def collect() -> None:
-        for line in lines:
-            found.append(line)
-            if line == "seven":
-                enough.set()
-                return
-
-    reader = threading.Thread(target=collect, daemon=True)
-    reader.start()
-    with log.open("a") as file:
-        file.write("four\nfi")
-        file.flush()
-        file.write("ve\n")
-    log.rename(tmp_path / "x.log.1")
-    log.write_text("six\nseven\n")
-    assert enough.wait(10)
-    reader.join(10)
-    assert found == ["four", "five", "six", "seven"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +18,10 @@ from wbd.errors import ConfigError
 from wbd.group.control import GroupNotRunning, ProcessRow, State, Supervisor
 from wbd.group.logs import follow, tail
 from wbd.group.reports import worker_report
+from wbd.group.supervisord import Program, worker_programs
 from wbd.provision import servers
 from wbd.runtime.json_fields import encode
-from wbd.runtime.report import LastStep
+from wbd.runtime.report import LastStep, Report
 from wbd.runtime.table import WORKERS, worker_spec
 from wbd.settings.load import load
 from wbd.settings.settings import Settings
@@ -26,13 +29,13 @@ from wbd.settings.state_dir import StateDir
 from wbd.stack import launch, stop
 from wbd.stack.options import StackOptions
 
-# restart() waits for the worker's own drain; beyond that supervisord kills it anyway.
+# From the end of a worker's drain until supervisord has certainly killed it.
 _RESTART_MARGIN_S = 30.0
 _NAMES = ", ".join(worker.name for worker in WORKERS)
 
 
 def options(settings: Settings) -> StackOptions:
-    """Return what decides which engines are embedded."""
+    """Return the settings that decide which engines are embedded."""
     objects_url = settings.objects_address().url if settings.objects_are_set else None
     return StackOptions(
         state_dir=settings.state_dir,
@@ -46,41 +49,52 @@ def options(settings: Settings) -> StackOptions:
     )
 
 
-def up(args: argparse.Namespace) -> int:
-    """Start the group; without server settings also the embedded engines."""
-    settings = load(with_stack=False).settings
-    if settings.database_is_set:
-        settings.database_address()  # or half an address would be found out only after the engines have started
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """
+    The group of ``wbd up``: the workers of the table, and the tables, buckets and topics that they need.
 
-    def prepare() -> None:
-        # Only now do the settings say where the embedded engines are.
+    settings: those without an embedded stack; prepare() loads them again once the engines' addresses are known.
+    next_step: what to do next, "" to say nothing.
+    """
+
+    settings: Settings
+    next_step: str
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        return worker_programs()
+
+    def echo(self, line: str) -> None:
+        echo(line)
+
+    def prepare(self) -> None:
         running = load().settings
-        made: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for command in (servers.create_buckets, servers.create_tables, servers.create_topics):
             for item in command(running):
                 if item.is_wrong:
                     raise ConfigError(f"{item.kind} {item.name}: {item.state}: {item.detail}")
-                made[f"{item.kind}s {item.state}"] = made.get(f"{item.kind}s {item.state}", 0) + 1
-        echo(", ".join(f"{count} {what}" for what, count in made.items()))
+                counts[f"{item.kind}s {item.state}"] += 1
+        echo(", ".join(f"{count} {what}" for what, count in counts.items()))
 
-    def on_ready() -> None:
+    def report(self, program: str) -> Report:
+        return worker_report(self.settings.run_dir, program)
+
+    def on_ready(self) -> None:
+        settings = self.settings
         echo(f"state folder {settings.state_dir}; health at http://{settings.api_host}:{settings.metrics_port}/health")
-        if not args.no_hints:
-            echo("look with: wbd status; stop with: wbd down" if args.detach else "stop with Ctrl-C or: wbd down")
+        if self.next_step:
+            echo(self.next_step)
 
-    def trouble(name: str) -> str | None:
-        found = worker_report(settings.run_dir, name).trouble
-        return found.message if found else None
 
-    launch.up(
-        options(settings),
-        detach=args.detach,
-        prepare=prepare,
-        ready=lambda name: worker_report(settings.run_dir, name).ready,
-        echo=echo,
-        on_ready=on_ready,
-        trouble=trouble,
-    )
+def up(args: argparse.Namespace) -> int:
+    """Start the group; without server settings also the embedded engines."""
+    settings = load(with_stack=False).settings
+    if settings.database_is_set:
+        settings.database_address()  # half an address is an error before the engines start, not after
+    next_step = "look with: wbd status; stop with: wbd down" if args.detach else "stop with Ctrl-C or: wbd down"
+    launch.up(options(settings), _Group(settings, "" if args.no_hints else next_step), detach=args.detach)
     return 0
 
 
@@ -120,10 +134,10 @@ def status(args: argparse.Namespace) -> int:
 
 
 def logs(args: argparse.Namespace) -> int:
-    """Print the end of a program's log, and with -f what comes."""
+    """Print the last lines of a program's log, and with -f each new one."""
     path = StateDir.at(load().settings.state_dir).log_of(args.name)
     if not path.is_file():
-        known = sorted(found.stem for found in path.parent.glob("*.log")) if path.parent.is_dir() else []
+        known = sorted(log.stem for log in path.parent.glob("*.log")) if path.parent.is_dir() else []
         raise ConfigError(f"no log of {args.name!r} in {path.parent}; there are: {', '.join(known) or 'none'}")
     if not args.follow:
         sys.stdout.write("".join(f"{line}\n" for line in tail(path, args.lines)))
@@ -157,22 +171,22 @@ def add_arguments(commands: Any) -> None:
         epilog="examples: wbd up -d | KAFKA_BROKERS=k1:9092 VITESS_HOST=db VITESS_USER=wbd VITESS_DATABASE=wiki wbd up",
     )
     parser.add_argument("-d", "--detach", action="store_true", help="return when all is ready instead of staying")
-    parser.add_argument("--no-hints", action="store_true", help="do not say at the end what to do next")
+    parser.add_argument("--no-hints", action="store_true", help="do not print what to do next")
     parser.set_defaults(run=up)
     parser = commands.add_parser("down", help="stop workers, then engines", epilog="example: wbd down")
     parser.set_defaults(run=down)
     parser = commands.add_parser(
         "status",
         help="show every program of the group",
-        description="Exit code 0: all ready; 1: something is not; 2: nothing runs. RESTARTS counts those that nobody"
-        " asked for.",
+        description="Exit code 0: all ready; 1: something is not; 2: nothing runs. RESTARTS counts restarts that"
+        " nobody asked for.",
         epilog="examples: wbd status | wbd status --json | jq '.processes[] | select(.ok | not)'",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=status)
     parser = commands.add_parser("logs", help="show a program's log", epilog="example: wbd logs entity_diff -f")
     parser.add_argument("name", metavar="NAME", help=f"{_NAMES}, mariadb, kafka, supervisord")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
+    parser.add_argument("-f", "--follow", action="store_true", help="print new lines too, until Ctrl-C")
     parser.add_argument("-n", "--lines", type=int, default=20, help="lines from the end (default 20)")
     parser.set_defaults(run=logs)
     parser = commands.add_parser("restart", help="restart one program", epilog="example: wbd restart entity_diff")

@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import re
 import socket
-import time
 import xmlrpc.client
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from typing import Any, cast
 
 from wbd.errors import ConfigError, DependencyUnavailable
 from wbd.group.logs import tail
+from wbd.runtime.clock import Clock, SystemClock
 from wbd.settings.state_dir import StateDir
 
-# Calls answer at once: none of those used here waits for a process.
+# No call used here waits for a process, so each answers at once.
 _CALL_TIMEOUT_S = 10.0
-# A program that has ended by itself is started again on supervisord's next pass, which comes at least once a second.
+# supervisord starts a program that has ended by itself again on its next pass, which comes at least once a second.
 _RESTARTED_WITHIN_S = 3.0
-# Longer than any program is given to stop before it is killed.
+# Longer than the stop time of any program, after which supervisord kills it.
 _STOPPED_WITHIN_S = 90.0
 # supervisor.xmlrpc.Faults
 _BAD_NAME, _NOT_RUNNING, _ALREADY_STARTED, _SHUTDOWN_STATE = 10, 70, 60, 6
@@ -59,8 +59,7 @@ class ProcessRow:
 
     pid: None when no process lives.
     uptime_s: since its last start, 0 when no process lives.
-    restarts: how often supervisord started it again since it began, because it had ended unasked; None when its log
-        does not tell.
+    restarts: restarts that nobody asked for since supervisord began; None when its log does not tell.
     message: why it does not run, or "".
     """
 
@@ -77,8 +76,9 @@ class ProcessRow:
 class Supervisor:
     """The supervisord of one state folder. Every method raises GroupNotRunning when none answers."""
 
-    def __init__(self, places: StateDir) -> None:
+    def __init__(self, places: StateDir, clock: Clock | None = None) -> None:
         self._places = places
+        self._clock = clock or SystemClock()
         transport = _UnixTransport(places.supervisor_socket)
         self._proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)
 
@@ -87,7 +87,7 @@ class Supervisor:
         return int(self._call("getPID"))
 
     def is_running(self) -> bool:
-        """Tell whether a supervisord answers."""
+        """Return whether a supervisord answers."""
         try:
             self.pid()
         except GroupNotRunning:
@@ -104,7 +104,7 @@ class Supervisor:
         Return one program, named with or without its group.
 
         Raises:
-            ConfigError: no such program; lists those there are.
+            ConfigError: no such program; lists all of them.
         """
         rows = self.processes()
         for row in rows:
@@ -116,8 +116,8 @@ class Supervisor:
         """
         Start one program; harmless when it runs. Returns before it is ready.
 
-        Returns at once, but for a program that is being stopped: supervisord would take the command and do nothing,
-        so its end is waited for.
+        A program that is being stopped is waited for first, because supervisord would accept the command and do
+        nothing.
 
         Raises:
             ConfigError: no such program.
@@ -131,16 +131,16 @@ class Supervisor:
         """
         Begin to stop one program; harmless when it is down.
 
-        Returns at once, but for a program that has ended by itself: supervisord refuses to stop it and starts it
-        again a moment later, so that moment is waited for, up to 3 s.
+        Returns at once unless the program has just ended by itself: supervisord refuses to stop such a program and
+        starts it again a moment later, so this waits for that restart, up to 3 s.
         """
         row = self.process(name)
-        deadline_mono_s = time.monotonic() + _RESTARTED_WITHIN_S
+        deadline_mono_s = self._clock.mono_s() + _RESTARTED_WITHIN_S
         while not self._call("stopProcess", f"{row.group}:{row.name}", False, harmless=_NOT_RUNNING):
             state = self.process(name).state
-            if state in (State.STOPPED, State.STOPPING, State.FATAL) or time.monotonic() >= deadline_mono_s:
+            if state in (State.STOPPED, State.STOPPING, State.FATAL) or self._clock.mono_s() >= deadline_mono_s:
                 return
-            time.sleep(0.02)
+            self._clock.sleep(0.02)
 
     def restart(self, name: str, timeout_s: float) -> None:
         """
@@ -171,11 +171,11 @@ class Supervisor:
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait until *condition* holds. Raises DependencyUnavailable after *timeout_s* seconds."""
-        deadline_mono_s = time.monotonic() + timeout_s
+        deadline_mono_s = self._clock.mono_s() + timeout_s
         while not condition():
-            if time.monotonic() >= deadline_mono_s:
+            if self._clock.mono_s() >= deadline_mono_s:
                 raise DependencyUnavailable(f"supervisord: waited {timeout_s:.0f} s for {what}")
-            time.sleep(0.05)
+            self._clock.sleep(0.05)
 
     def tail(self, name: str, lines: int = 20) -> list[str]:
         """Return the last *lines* lines of a program's log."""
@@ -234,9 +234,9 @@ def _row(info: dict[str, Any], restarts: dict[str, int]) -> ProcessRow:
 
 
 def _restarts(log: Path) -> dict[str, int]:
-    """Count restarts of each program since supervisord began that nobody asked for; XML-RPC does not tell."""
+    """Count the restarts of each program that nobody asked for since supervisord began; XML-RPC does not tell."""
     counts: dict[str, int] = {}
-    # Stopped on command, or given up: somebody asks for the next start.
+    # Programs that were stopped on command or given up: their next start is asked for.
     asked: set[str] = set()
     with contextlib.suppress(OSError), log.open(errors="replace") as lines:
         for line in lines:

@@ -1,19 +1,19 @@
-"""Logs of the programs of a group: their ends, and what is added to them."""
+"""Logs of the programs of a group: their last lines, and new lines as they come."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from wbd.runtime.clock import Clock, SystemClock
 from wbd.settings.state_dir import StateDir
 
 
 def log_sizes(places: StateDir) -> dict[Path, int]:
-    """Return how many bytes each log holds now: what earlier runs wrote."""
+    """Return the size of each log now, which is where earlier runs ended."""
     return {path: path.stat().st_size for path in places.log.glob("*.log")}
 
 
@@ -22,7 +22,7 @@ def last_lines(path: Path, since_bytes: int = 0, count: int = 15) -> str:
     Return the last *count* lines of a log, indented for an error message; says so if there are none.
 
     Args:
-        since_bytes: where an earlier run ended, of which nothing is shown; a smaller file was begun anew since.
+        since_bytes: where an earlier run ended, none of whose lines is shown. A smaller file was rotated since.
     """
     with contextlib.suppress(OSError), path.open("rb") as file:
         size = path.stat().st_size
@@ -42,8 +42,9 @@ def tail(path: Path, lines: int) -> list[str]:
         return []
 
 
-def follow(path: Path, lines: int = 20, interval_s: float = 0.25) -> Iterator[str]:
+def follow(path: Path, lines: int = 20, interval_s: float = 0.25, clock: Clock | None = None) -> Iterator[str]:
     """Yield the last *lines* lines of a log file and then each new one, across rotation, until closed."""
+    clock = clock or SystemClock()
     file: BinaryIO | None = None
     rest = ""
     first = True
@@ -63,7 +64,7 @@ def follow(path: Path, lines: int = 20, interval_s: float = 0.25) -> Iterator[st
                     file.close()
                     file, rest = None, ""
                     continue
-            time.sleep(interval_s)
+            clock.sleep(interval_s)
     finally:
         if file is not None:
             file.close()

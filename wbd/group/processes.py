@@ -1,7 +1,7 @@
 """Find and end processes of a stack that outlived their parent, through /proc.
 
-A process is known by its own command line or environment, never by a pid file alone: pids are used again.
-Signals go through a pidfd, so they cannot hit a process that took over the pid in between.
+A process is identified by its own command line or environment, never by a pid file alone, because pids are reused.
+Signals go through a pidfd, so they cannot reach a process that took over the pid in between.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Match = Callable[[Sequence[str], Mapping[str, str]], bool]
 
 def find_processes(matches: Match) -> list[int]:
     """Return the pids of this user's processes whose arguments and environment satisfy *matches*."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid() and _matches(int(entry.name), matches):
-            found.append(int(entry.name))
-    return sorted(found)
+            pids.append(int(entry.name))
+    return sorted(pids)
 
 
 def end_processes(matches: Match, term_s: float) -> list[int]:
@@ -38,7 +38,7 @@ def end_processes(matches: Match, term_s: float) -> list[int]:
         for pid in find_processes(matches):
             with contextlib.suppress(ProcessLookupError):
                 handles[pid] = os.pidfd_open(pid)
-        # Looked at again once the handle pins the process: the pid may have changed hands before it was opened.
+        # Check again now that the handle pins the process: the pid may have been reused before it was opened.
         for pid in [pid for pid in handles if not _matches(pid, matches)]:
             os.close(handles.pop(pid))
         for number, patience_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, 10.0)):
@@ -56,7 +56,7 @@ def end_processes(matches: Match, term_s: float) -> list[int]:
 
 
 def wait_for_exit(pid: int, timeout_s: float) -> bool:
-    """Wait until *pid* has ended; False when *timeout_s* passed first. A zombie counts as ended."""
+    """Wait until *pid* has ended; return False when *timeout_s* passed first. A zombie counts as ended."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -65,16 +65,6 @@ def wait_for_exit(pid: int, timeout_s: float) -> bool:
         return _exited(handle, timeout_s)
     finally:
         os.close(handle)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float, interval_s: float = 0.05) -> bool:
-    """Ask *condition* until it is true; False when *timeout_s* passed first. Asks at least once."""
-    deadline_mono_s = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() >= deadline_mono_s:
-            return False
-        time.sleep(interval_s)
-    return True
 
 
 def _exited(handle: int, timeout_s: float) -> bool:
@@ -92,7 +82,7 @@ def _matches(pid: int, matches: Match) -> bool:
         pairs = (item.partition("=") for item in _strings(folder / "environ"))
         return bool(arguments) and matches(arguments, {key: value for key, _, value in pairs})
     except OSError:
-        return False  # ended meanwhile, or not ours to look at
+        return False  # it ended meanwhile, or belongs to another user
 
 
 def _strings(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""One embedded engine: how it is prepared, run in the foreground, and asked whether it answers.
+"""The interface of an embedded engine: prepare it, run it in the foreground, ask whether it answers.
 
 ``wbd up`` runs engines under supervisord; ``start``, ``stop``, ``kill`` and ``restart`` run one as a plain child
 process, for tests and benches.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import signal
 import subprocess
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,16 +18,20 @@ from wbd.errors import DependencyUnavailable
 from wbd.group.logs import last_lines
 from wbd.group.processes import end_processes
 from wbd.group.supervisord import Program
+from wbd.runtime.clock import Clock, SystemClock
 from wbd.settings.state_dir import StateDir
+
+# An engine is asked this often whether it answers.
+_POLL_S = 0.02
 
 
 class Engine(ABC):
     """
-    A server that lives in a state folder and belongs to it alone.
+    A server that lives in one state folder and serves only that stack.
 
     start_s: how long it may take to answer, recovery after a crash included.
     stop_s: how long it may take to end after SIGTERM.
-    restartable: clients find it again at the same address after a restart.
+    restartable: after a restart, clients find it at the same address.
     """
 
     name: ClassVar[str]
@@ -40,15 +43,14 @@ class Engine(ABC):
     def __init__(self, state_dir: Path) -> None:
         self.places = StateDir.at(state_dir)
         self._process: subprocess.Popen[bytes] | None = None
-        self._log_bytes = 0
 
     @abstractmethod
     def prepare(self) -> None:
         """
-        Make everything that ``command`` needs; harmless when repeated, whole or absent after a crash.
+        Create everything that ``command`` needs. A repeat is harmless; after a crash it is complete or absent.
 
         Raises:
-            ConfigError: a program is missing, or the folder holds something foreign.
+            ConfigError: a program is missing, or the folder holds foreign files.
         """
 
     @abstractmethod
@@ -61,19 +63,19 @@ class Engine(ABC):
         Ask the running engine for a sign of life.
 
         Returns:
-            What answered, with its version, for people.
+            The server's name and version, for people.
 
         Raises:
-            DependencyUnavailable: no answer within *timeout_s*; its start may still be under way.
+            DependencyUnavailable: no answer within *timeout_s*; it may still be starting.
         """
 
     @abstractmethod
     def settings(self) -> dict[str, str]:
-        """Return the settings that point a process at this engine, while it runs."""
+        """Return the settings with which a process finds this engine, while it runs."""
 
     @abstractmethod
     def is_mine(self, arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-        """Tell whether a process is this engine in this state folder, by its own command line."""
+        """Return whether a process is this engine in this state folder, by its own command line."""
 
     @property
     def log_path(self) -> Path:
@@ -86,38 +88,37 @@ class Engine(ABC):
 
     @property
     def pid(self) -> int | None:
-        """Pid of the child process that ``start`` made, None when there is none."""
+        """Pid of the child process that start() made, None when there is none."""
         return self._process.pid if self._process else None
 
     def end_orphans(self) -> list[int]:
         """End processes of this engine that hold the state folder; return their pids."""
         return end_processes(self.is_mine, self.stop_s)
 
-    def wait_ready(self, timeout_s: float | None = None) -> str:
+    def wait_ready(self, why_ended: Callable[[], str | None], *, log_bytes: int = 0, clock: Clock | None = None) -> str:
         """
-        Wait until the engine answers.
+        Wait until the engine answers; return its answer.
+
+        Args:
+            why_ended: returns why the engine's process will not answer any more, None while it may still.
+            log_bytes: where the log of an earlier run ended; an error shows none of its lines.
 
         Raises:
-            DependencyUnavailable: the child process ended or the deadline passed; carries the end of the log.
+            DependencyUnavailable: the process ended, or start_s passed; carries the end of the log.
         """
-        limit_s = self.start_s if timeout_s is None else timeout_s
-        deadline_mono_s = time.monotonic() + limit_s
+        clock = clock or SystemClock()
+        deadline_mono_s = clock.mono_s() + self.start_s
         while True:
             try:
                 return self.ping(timeout_s=1.0)
             except DependencyUnavailable as error:
-                if self._process and (code := self._process.poll()) is not None:
-                    self._process = None
-                    raise self.unavailable(
-                        f"embedded {self.name}: ended with exit code {code} before it answered; "
-                        f"{last_lines(self.log_path, self._log_bytes)}"
-                    ) from error
-                if time.monotonic() >= deadline_mono_s:
-                    raise self.unavailable(
-                        f"embedded {self.name}: no answer after {limit_s:.0f} s ({error}); "
-                        f"{last_lines(self.log_path, self._log_bytes)}"
-                    ) from error
-                time.sleep(0.02)
+                reason = why_ended()
+                if reason is None and clock.mono_s() >= deadline_mono_s:
+                    reason = f"no answer after {self.start_s:.0f} s ({error})"
+                if reason is not None:
+                    end_of_log = last_lines(self.log_path, log_bytes)
+                    raise self.unavailable(f"embedded {self.name}: {reason}; {end_of_log}") from error
+                clock.sleep(_POLL_S)
 
     def start(self) -> dict[str, str]:
         """
@@ -128,12 +129,12 @@ class Engine(ABC):
             DependencyUnavailable: see ``wait_ready``; the child process is ended then.
         """
         if self._process:
-            raise RuntimeError(f"{self.name} runs already")
+            raise RuntimeError(f"{self.name} is already running")
         self.places.create()
         self.end_orphans()
         self.prepare()
         with self.log_path.open("ab") as log:
-            self._log_bytes = log.tell()
+            log_bytes = log.tell()
             # A session of its own, so that Ctrl-C in a terminal reaches the engine only through stop().
             self._process = subprocess.Popen(
                 self.command(),
@@ -144,7 +145,7 @@ class Engine(ABC):
                 start_new_session=True,
             )
         try:
-            self.wait_ready()
+            self.wait_ready(self._why_ended, log_bytes=log_bytes)
         except BaseException:
             self.kill()
             raise
@@ -162,6 +163,10 @@ class Engine(ABC):
         """Stop the child process in order and start it again."""
         self.stop()
         return self.start()
+
+    def _why_ended(self) -> str | None:
+        code = self._process.poll() if self._process else None
+        return None if code is None else f"ended with exit code {code} before it answered"
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -1,4 +1,4 @@
-"""One ``wbd up`` or ``wbd down`` at a time in a state folder, and what signals mean meanwhile."""
+"""Allow one ``wbd up`` or ``wbd down`` at a time in a state folder, and handle signals meanwhile."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import fcntl
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 from wbd.errors import RetryableError
+from wbd.runtime.clock import Clock, SystemClock
 from wbd.settings.state_dir import StateDir
 
 
@@ -19,24 +19,30 @@ class StackBusy(RetryableError):
 
 
 @contextlib.contextmanager
-def exclusive(places: StateDir, wait_s: float) -> Iterator[None]:
-    """Hold the state folder for one ``up`` or ``down``; the kernel lets go of it when the process ends."""
+def exclusive(places: StateDir, wait_s: float, clock: Clock | None = None) -> Iterator[None]:
+    """
+    Hold the state folder for one ``up`` or ``down``; the kernel releases it when the process ends.
+
+    Raises:
+        StackBusy: another process held it for *wait_s* seconds; names that process.
+    """
+    clock = clock or SystemClock()
     path = places.run / "up.lock"
     path.touch(mode=0o600)
     with path.open("a+") as file:
-        deadline_mono_s = time.monotonic() + wait_s
+        deadline_mono_s = clock.mono_s() + wait_s
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= deadline_mono_s:
+                if clock.mono_s() >= deadline_mono_s:
                     file.seek(0)
                     raise StackBusy(
                         f"{file.read().strip() or 'another process'} is starting or stopping the group "
                         f"in {places.root}; try again when it is done"
                     ) from None
-                time.sleep(0.05)
+                clock.sleep(0.05)
         file.truncate(0)
         file.write(f"pid {os.getpid()}\n")
         file.flush()
@@ -56,7 +62,7 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C not interrupt an orderly stop, which has deadlines of its own."""
+    """Ignore a second Ctrl-C during an orderly stop, which has deadlines of its own."""
     ignored: dict[signal.Signals, signal.Handlers] = dict.fromkeys(
         (signal.SIGTERM, signal.SIGHUP, signal.SIGINT), signal.SIG_IGN
     )

@@ -4,8 +4,8 @@
                -> workers started -> each ready -> unlock; in the foreground stays until a signal, then goes down
     wbd down:  lock -> workers stopped -> engines stopped -> supervisord ended -> stack.json removed
 
-Whatever was killed in between, the next ``up`` finds what is left through /proc, ends it and starts afresh; data
-directories are whole or absent at any time.
+Any process may be killed at any time: the next ``up`` finds the processes that are left through /proc, ends them and
+starts anew. Data directories are complete or absent at any time.
 """
 
 from __future__ import annotations
@@ -14,20 +14,13 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from wbd.errors import BrokerUnavailable, ConfigError, DependencyUnavailable
 from wbd.group.control import GroupNotRunning, ProcessRow, State, Supervisor
 from wbd.group.logs import last_lines, log_sizes
-from wbd.group.supervisord import (
-    WORKER_GROUP,
-    Program,
-    render,
-    worker_programs,
-)
+from wbd.group.supervisord import WORKER_GROUP, render
+from wbd.runtime.clock import Clock, SystemClock
 from wbd.settings.state_dir import StateDir
 from wbd.stack.engine import Engine, engine_program
 from wbd.stack.exclusive import exclusive, interruptible
@@ -35,85 +28,34 @@ from wbd.stack.files import read_json_object, write_private
 from wbd.stack.kafka import KafkaBroker, fetch_libraries
 from wbd.stack.mariadb import MariaDB
 from wbd.stack.mock_kafka import LIMITS, MockKafka
-from wbd.stack.options import Echo, StackOptions
+from wbd.stack.options import Caller, Echo, StackOptions
 from wbd.stack.orphans import end_orphans
 from wbd.stack.stop import clear_the_way, down_s, starting_mark, stop_stack
 
 _SUPERVISORD_START_S = 20.0
 _POLL_S = 0.05
-# Starts after the first that `up` sees fail before it gives up.
-_FAILED_STARTS = 2
+# Failed restarts of one program after which `up` gives up.
+_FAILED_RESTARTS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """
-    One start under way.
-
-    log_bytes: where each log ended before it.
-    told: troubles that have been reported.
-    """
-
-    places: StateDir
-    options: StackOptions
-    programs: Sequence[Program]
-    prepare: Callable[[], None]
-    ready: Callable[[str], bool]
-    trouble: Callable[[str], str | None]
-    echo: Echo
-    ready_s: float
-    log_bytes: Mapping[Path, int]
-    told: set[str] = field(default_factory=set)
-
-    def last_lines(self, path: Path, count: int = 15) -> str:
-        """Return the end of what this start wrote to a log."""
-        return last_lines(path, self.log_bytes.get(path, 0), count)
-
-    def tell_once(self, trouble: str, more: str = "") -> None:
-        """Report a trouble that may pass, at once and not again."""
-        if trouble not in self.told:
-            self.told.add(trouble)
-            self.echo(f"{trouble}{more}")
-
-
-def up(
-    options: StackOptions,
-    *,
-    detach: bool,
-    prepare: Callable[[], None],
-    ready: Callable[[str], bool],
-    echo: Echo,
-    on_ready: Callable[[], None] | None = None,
-    trouble: Callable[[str], str | None] = lambda name: None,
-    workers: Sequence[Program] | None = None,
-    ready_s: float = 60.0,
-) -> None:
+def up(options: StackOptions, caller: Caller, *, detach: bool, clock: Clock | None = None) -> None:
     """
     Start the stack; return once all of it is ready (detached), or once it has ended (in the foreground).
 
-    Args:
-        prepare: creates tables, buckets and topics; called when the engines answer and stack.json is written.
-        ready: tells whether one worker, by name, is ready.
-        on_ready: called once when everything is ready.
-        trouble: tells what stands in the way of a worker that is not ready, None if nothing is known.
-        workers: programs of the group; those of the table of workers if None.
-        ready_s: how long the workers may take to become ready.
-
     Raises:
-        ConfigError: the state folder or a needed program is not as it must be.
-        StackBusy: see there.
-        DependencyUnavailable: something did not come up, or supervisord died; what had started is stopped.
+        ConfigError: the state folder or a needed program cannot be used.
+        StackBusy: another ``wbd up`` or ``wbd down`` is at work, or the group runs already.
+        DependencyUnavailable: a program did not come up, or supervisord died; everything that had started is stopped.
     """
-    places = StateDir.at(options.state_dir)
+    places, echo = StateDir.at(options.state_dir), caller.echo
     places.create()
-    programs = worker_programs() if workers is None else tuple(workers)
     with interruptible():
         with exclusive(places, wait_s=0.0):
             clear_the_way(places, echo)
             starting_mark(places).touch(mode=0o600)
-            start = _Start(places, options, programs, prepare, ready, trouble, echo, ready_s, log_sizes(places))
+            start = _Start(places, options, caller, clock or SystemClock())
             try:
-                supervisord = _start(start)
+                supervisord = start.run()
             except BaseException as error:
                 if not isinstance(error, KeyboardInterrupt):
                     echo("did not come up; stopping what has started")
@@ -121,8 +63,7 @@ def up(
                 raise
             starting_mark(places).unlink(missing_ok=True)
         try:
-            if on_ready is not None:
-                on_ready()
+            caller.on_ready()
             if detach:
                 return
             code = supervisord.wait()
@@ -194,38 +135,131 @@ def _kafka(options: StackOptions, echo: Echo) -> Engine:
     return MockKafka(options.state_dir, options.topics)
 
 
-def _start(start: _Start) -> subprocess.Popen[bytes]:
-    begun_mono_s = time.monotonic()
-    places, programs, echo = start.places, start.programs, start.echo
-    engines = choose_engines(start.options, echo)
-    objects_url = _prepare_objects(places, start.options.objects_url)
-    places.stack_json.unlink(missing_ok=True)
-    for engine in engines:
-        echo(f"{engine.name}: preparing")
-        engine.prepare()
-    write_private(places.supervisor_conf, render(places, programs, [engine_program(engine) for engine in engines]))
-    supervisord = _spawn(places)
-    supervisor = Supervisor(places)
-    own: dict[str, str] = {}
-    for engine in engines:
-        answer = _wait_for_engine(supervisor, engine, start)
-        own |= engine.settings()
-        echo(f"{engine.name}: {answer} answers ({', '.join(engine.settings().values())})")
-    if objects_url is not None:
-        own["objects_url"] = objects_url
-    write_private(places.stack_json, json.dumps(own, indent=2) + "\n")
-    start.prepare()
-    if programs:
-        supervisor.start_group(WORKER_GROUP)
-        _wait_for_workers(supervisor, start)
-    # An engine that answers before its startsecs are over still counts as starting.
-    supervisor.wait_for(
-        lambda: all(row.state == State.RUNNING for row in supervisor.processes()),
-        _SUPERVISORD_START_S,
-        "every program to be RUNNING",
-    )
-    echo(f"all ready after {time.monotonic() - begun_mono_s:.1f} s")
-    return supervisord
+class _Start:
+    """One start under way."""
+
+    def __init__(self, places: StateDir, options: StackOptions, caller: Caller, clock: Clock) -> None:
+        self._places = places
+        self._options = options
+        self._caller = caller
+        self._clock = clock
+        self._supervisor = Supervisor(places, clock)
+        # Where each log ended before this start: an error shows no line of an earlier run.
+        self._log_bytes = log_sizes(places)
+        self._told: set[str] = set()
+
+    def run(self) -> subprocess.Popen[bytes]:
+        """Start engines, prepare, start workers; return supervisord once all of them are ready."""
+        begun_mono_s = self._clock.mono_s()
+        places, caller = self._places, self._caller
+        engines = choose_engines(self._options, caller.echo)
+        objects_url = _prepare_objects(places, self._options.objects_url)
+        places.stack_json.unlink(missing_ok=True)
+        for engine in engines:
+            caller.echo(f"{engine.name}: preparing")
+            engine.prepare()
+        programs = [engine_program(engine) for engine in engines]
+        write_private(places.supervisor_conf, render(places, caller.programs, programs))
+        supervisord = self._spawn()
+        own = {"objects_url": objects_url} if objects_url is not None else {}
+        for engine in engines:
+            answer = self._wait_for_engine(engine)
+            own |= engine.settings()
+            caller.echo(f"{engine.name}: {answer} answers ({', '.join(engine.settings().values())})")
+        write_private(places.stack_json, json.dumps(own, indent=2) + "\n")
+        caller.prepare()
+        if caller.programs:
+            self._supervisor.start_group(WORKER_GROUP)
+            self._wait_for_workers()
+        # An engine that answers before its startsecs are over still counts as starting.
+        self._supervisor.wait_for(
+            lambda: all(row.state == State.RUNNING for row in self._supervisor.processes()),
+            _SUPERVISORD_START_S,
+            "every program to be RUNNING",
+        )
+        caller.echo(f"all ready after {self._clock.mono_s() - begun_mono_s:.1f} s")
+        return supervisord
+
+    def last_lines(self, path: Path, count: int = 15) -> str:
+        """Return the last lines that this start wrote to a log."""
+        return last_lines(path, self._log_bytes.get(path, 0), count)
+
+    def _tell_once(self, trouble: str, more: str = "") -> None:
+        """Show a trouble that may pass, the first time it is seen."""
+        if trouble not in self._told:
+            self._told.add(trouble)
+            self._caller.echo(f"{trouble}{more}")
+
+    def _tell_of_restart(self, row: ProcessRow) -> None:
+        if row.state == State.BACKOFF:
+            self._tell_once(f"{row.name}: ended at once and is started again", f"; {self.last_lines(row.log_path, 5)}")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """Start supervisord and wait until it answers."""
+        places = self._places
+        messages = places.log_of("supervisord-start")
+        messages.touch(mode=0o600)
+        with messages.open("wb") as output:
+            # A session of its own: Ctrl-C in a terminal reaches `wbd up` alone, which then stops things in order.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(places.supervisor_conf)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # supervisord applies the umask of its configuration only where it turns itself into a daemon.
+                umask=0o077,
+            )
+        deadline_mono_s = self._clock.mono_s() + _SUPERVISORD_START_S
+        while True:
+            with contextlib.suppress(GroupNotRunning):
+                if self._supervisor.pid() == process.pid:
+                    return process
+            if process.poll() is not None or self._clock.mono_s() >= deadline_mono_s:
+                raise DependencyUnavailable(
+                    f"supervisord: exit code {process.poll()}, no answer on {places.supervisor_socket}; "
+                    f"{last_lines(messages)}"
+                )
+            self._clock.sleep(_POLL_S)
+
+    def _wait_for_engine(self, engine: Engine) -> str:
+        def why_ended() -> str | None:
+            row = self._supervisor.process(engine.name)
+            if _keeps_ending(row):
+                return f"does not stay up ({row.state}, {row.message})"
+            self._tell_of_restart(row)
+            return None
+
+        return engine.wait_ready(why_ended, log_bytes=self._log_bytes.get(engine.log_path, 0), clock=self._clock)
+
+    def _wait_for_workers(self) -> None:
+        deadline_mono_s = self._clock.mono_s() + self._options.ready_s
+        waiting = [program.name for program in self._caller.programs]
+        while True:
+            for row in self._supervisor.processes():
+                if row.name in waiting and self._is_ready(row):
+                    waiting.remove(row.name)
+                    self._caller.echo(f"{row.name}: ready, pid {row.pid}")
+            if not waiting:
+                return
+            if self._clock.mono_s() >= deadline_mono_s:
+                raise DependencyUnavailable(
+                    f"worker {', '.join(waiting)}: not ready after {self._options.ready_s:.0f} s; "
+                    f"{self.last_lines(self._places.log_of(waiting[0]))}"
+                )
+            self._clock.sleep(_POLL_S)
+
+    def _is_ready(self, row: ProcessRow) -> bool:
+        """Return whether a worker is ready. Raises DependencyUnavailable when it keeps ending."""
+        if _keeps_ending(row):
+            raise DependencyUnavailable(
+                f"worker {row.name}: does not stay up ({row.state}, {row.message}); {self.last_lines(row.log_path)}"
+            )
+        self._tell_of_restart(row)
+        report = self._caller.report(row.name)
+        if not report.ready and report.trouble:
+            self._tell_once(f"{row.name}: not ready yet: {report.trouble.message}")
+        return report.ready and row.state == State.RUNNING
 
 
 def _prepare_objects(places: StateDir, objects_url: str | None) -> str | None:
@@ -239,87 +273,7 @@ def _prepare_objects(places: StateDir, objects_url: str | None) -> str | None:
     return own
 
 
-def _spawn(places: StateDir) -> subprocess.Popen[bytes]:
-    """Start supervisord and wait until it answers."""
-    messages = places.log_of("supervisord-start")
-    messages.touch(mode=0o600)
-    with messages.open("wb") as output:
-        # A session of its own: Ctrl-C in a terminal reaches `wbd up` alone, which then stops things in order.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(places.supervisor_conf)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # supervisord applies the umask of its configuration only where it turns itself into a daemon.
-            umask=0o077,
-        )
-    supervisor = Supervisor(places)
-    deadline_mono_s = time.monotonic() + _SUPERVISORD_START_S
-    while True:
-        with contextlib.suppress(GroupNotRunning):
-            if supervisor.pid() == process.pid:
-                return process
-        if process.poll() is not None or time.monotonic() >= deadline_mono_s:
-            raise DependencyUnavailable(
-                f"supervisord: exit code {process.poll()}, no answer on {places.supervisor_socket}; "
-                f"{last_lines(messages)}"
-            )
-        time.sleep(_POLL_S)
-
-
-def _wait_for_engine(supervisor: Supervisor, engine: Engine, start: _Start) -> str:
-    deadline_mono_s = time.monotonic() + engine.start_s
-    while True:
-        try:
-            return engine.ping(timeout_s=1.0)
-        except DependencyUnavailable as error:
-            row = supervisor.process(engine.name)
-            if _does_not_live(row):
-                reason = f"does not stay up ({row.state}, {row.message})"
-            elif time.monotonic() >= deadline_mono_s:
-                reason = f"no answer after {engine.start_s:.0f} s ({error})"
-            else:
-                if row.state == State.BACKOFF:
-                    trouble = f"{engine.name}: ended at once and is started again"
-                    start.tell_once(trouble, f"; {start.last_lines(engine.log_path, 5)}")
-                time.sleep(_POLL_S)
-                continue
-            raise engine.unavailable(
-                f"embedded {engine.name}: {reason}; {start.last_lines(engine.log_path)}"
-            ) from error
-
-
-def _wait_for_workers(supervisor: Supervisor, start: _Start) -> None:
-    deadline_mono_s = time.monotonic() + start.ready_s
-    waiting = [program.name for program in start.programs]
-    while waiting:
-        for row in supervisor.processes():
-            if row.name not in waiting:
-                continue
-            if row.state == State.RUNNING and start.ready(row.name):
-                waiting.remove(row.name)
-                start.echo(f"{row.name}: ready, pid {row.pid}")
-            elif _does_not_live(row):
-                raise DependencyUnavailable(
-                    f"worker {row.name}: does not stay up ({row.state}, {row.message}); "
-                    f"{start.last_lines(row.log_path)}"
-                )
-            elif row.state == State.BACKOFF:
-                trouble = f"{row.name}: ended at once and is started again"
-                start.tell_once(trouble, f"; {start.last_lines(row.log_path, 5)}")
-            elif trouble_now := start.trouble(row.name):
-                start.tell_once(f"{row.name}: not ready yet: {trouble_now}")
-        if waiting and time.monotonic() >= deadline_mono_s:
-            raise DependencyUnavailable(
-                f"worker {', '.join(waiting)}: not ready after {start.ready_s:.0f} s; "
-                f"{start.last_lines(start.places.log_of(waiting[0]))}"
-            )
-        if waiting:
-            time.sleep(_POLL_S)
-
-
-def _does_not_live(row: ProcessRow) -> bool:
-    """Tell whether a program keeps ending; supervisord itself goes on for a minute before it says so."""
+def _keeps_ending(row: ProcessRow) -> bool:
+    """Return whether a program ends again and again; supervisord itself gives up only after a minute."""
     gave_up = row.state in (State.FATAL, State.EXITED)
-    return gave_up or (row.state == State.BACKOFF and (row.restarts or 0) >= _FAILED_STARTS)
+    return gave_up or (row.state == State.BACKOFF and (row.restarts or 0) >= _FAILED_RESTARTS)

@@ -1,10 +1,14 @@
-"""What a stack is started with, and whom it tells what it does."""
+"""Settings of a stack, and the interface between a stack and whoever starts it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from wbd.group.supervisord import Program
+from wbd.runtime.report import Report
 
 Echo = Callable[[str], None]
 
@@ -12,9 +16,10 @@ Echo = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """
-    The settings that decide what is embedded.
+    The settings that decide which engines are embedded.
 
-    topics: those that the mock cluster should hold; a real broker gets them from the caller's prepare().
+    topics: topics that the mock cluster creates; for a real broker the caller's prepare() creates them.
+    ready_s: how long the workers may take to become ready.
     """
 
     state_dir: Path
@@ -25,3 +30,27 @@ class StackOptions:
     kafka_brokers: str | None = None
     objects_url: str | None = None
     topics: tuple[str, ...] = ()
+    ready_s: float = 60.0
+
+
+class Caller(Protocol):
+    """
+    Whoever starts a stack: it knows tables, topics and workers, while the stack knows engines and programs.
+
+    programs: the worker programs of the group.
+    """
+
+    @property
+    def programs(self) -> Sequence[Program]: ...
+
+    def echo(self, line: str) -> None:
+        """Show a line of progress."""
+
+    def prepare(self) -> None:
+        """Create tables, buckets and topics. Called once the engines answer and their settings are in stack.json."""
+
+    def report(self, program: str) -> Report:
+        """Return what a worker program says of itself: whether it is ready, and its trouble."""
+
+    def on_ready(self) -> None:
+        """Take note that every program runs and every worker is ready. Called once."""
