@@ -21,6 +21,7 @@ from wbd.errors import ConfigError, DependencyUnavailable
 from wbd.group.control import GroupNotRunning, State, Supervisor
 from wbd.group.processes import find_processes, wait_for_exit
 from wbd.group.supervisord import Program
+from wbd.runtime.clock import SystemClock
 from wbd.runtime.report import Report, Trouble
 from wbd.settings.load import environment_with
 from wbd.settings.state_dir import StateDir
@@ -390,8 +391,16 @@ def test_a_worker_that_does_not_become_ready_is_reported_with_its_log_and_nothin
         def report(self, program: str) -> Report:
             return report(program, ready=False)
 
-    with pytest.raises(DependencyUnavailable, match=r"worker one: not ready after 2 s(.|\n)*started one"):
-        up(replace(group.options, ready_s=2.0), NeverReady(group, [group.program("one")]), detach=True)
+    class ImpatientClock(SystemClock):
+        """Passes the deadline once the worker has written its log."""
+
+        def mono_s(self) -> float:
+            log = group.places.log_of("one")
+            return super().mono_s() + (1000.0 if log.is_file() and "started one" in log.read_text() else 0.0)
+
+    caller = NeverReady(group, [group.program("one")])
+    with pytest.raises(DependencyUnavailable, match=r"worker one: not ready after 60 s(.|\n)*started one"):
+        up(group.options, caller, detach=True, clock=ImpatientClock())
     assert group.left_over() == []
 
 
