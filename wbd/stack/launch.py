@@ -33,6 +33,7 @@ from wbd.stack.orphans import end_orphans
 from wbd.stack.stop import clear_the_way, down_s, starting_mark, stop_stack
 
 _SUPERVISORD_START_S = 20.0
+_WORKERS_READY_S = 60.0
 _POLL_S = 0.05
 # Failed restarts of one program after which `up` gives up.
 _FAILED_RESTARTS = 2
@@ -233,7 +234,7 @@ class _Start:
         return engine.wait_ready(why_ended, log_bytes=self._log_bytes.get(engine.log_path, 0), clock=self._clock)
 
     def _wait_for_workers(self) -> None:
-        deadline_mono_s = self._clock.mono_s() + self._options.ready_s
+        deadline_mono_s = self._clock.mono_s() + _WORKERS_READY_S
         waiting = [program.name for program in self._caller.programs]
         while True:
             for row in self._supervisor.processes():
@@ -244,7 +245,7 @@ class _Start:
                 return
             if self._clock.mono_s() >= deadline_mono_s:
                 raise DependencyUnavailable(
-                    f"worker {', '.join(waiting)}: not ready after {self._options.ready_s:.0f} s; "
+                    f"worker {', '.join(waiting)}: not ready after {_WORKERS_READY_S:.0f} s; "
                     f"{self.last_lines(self._places.log_of(waiting[0]))}"
                 )
             self._clock.sleep(_POLL_S)

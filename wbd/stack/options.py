@@ -19,7 +19,6 @@ class StackOptions:
     The settings that decide which engines are embedded.
 
     topics: topics that the mock cluster creates; for a real broker the caller's prepare() creates them.
-    ready_s: how long the workers may take to become ready.
     """
 
     state_dir: Path
@@ -30,7 +29,6 @@ class StackOptions:
     kafka_brokers: str | None = None
     objects_url: str | None = None
     topics: tuple[str, ...] = ()
-    ready_s: float = 60.0
 
 
 class Caller(Protocol):
