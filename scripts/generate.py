@@ -86,7 +86,7 @@ def settings_page() -> str:
 
 
 def workers_page() -> str:
-    """Return docs/workers.md: the whole table, and what each worker reads and writes."""
+    """Return docs/workers.md: the full table, and what each worker reads and writes."""
     headings = ("worker", "task", "runs", "processes", "switched off by", "drains within", "memory")
     rows = [
         (

@@ -147,7 +147,7 @@ def _show(report: Report, rates: Mapping[str, float | None]) -> None:
 
 
 def _lasts(supply_s: float | None) -> str:
-    """Return how long the ids left last, for people."""
+    """Return how long the remaining ids last, for people."""
     if supply_s is None:
         return "-"
     return f"{supply_s:.0f} s" if supply_s < 600 else f"{supply_s / 60:,.0f} min"

@@ -1,4 +1,4 @@
-"""Tables for people: as wide as the terminal, and never folded where there is none."""
+"""Tables for people: as wide as the terminal; without a terminal, wide enough that no line is folded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-# What a pipe or a log gets; rich would fold everything to 80 columns there.
+# Columns for a pipe or a log, where rich would fold lines at 80.
 _WIDTH_WITHOUT_TERMINAL = 220
 
 
 def print_table(table: Table) -> None:
-    """Write a table to standard output; without a terminal no line ends in blanks, which rich fills columns with."""
+    """Write a table to standard output; without a terminal, remove the blanks that rich puts at the ends of lines."""
     if sys.stdout.isatty():
         Console(highlight=False).print(table)
         return

@@ -35,7 +35,7 @@ _STALLED_S = 60.0
 
 @dataclass(slots=True)
 class DemoReport:
-    """The figures of one run, and what does not add up (empty: all is well)."""
+    """The figures of one run, and the contradictions among them (empty when the run is correct)."""
 
     entities: int = 0
     revisions: int = 0

@@ -46,7 +46,7 @@ def follow(path: Path, lines: int = 20, interval_s: float = 0.25, clock: Clock |
     """Yield the last *lines* lines of a log file and then each new one, across rotation, until closed."""
     clock = clock or SystemClock()
     file: BinaryIO | None = None
-    rest = ""
+    unfinished = ""
     first = True
     try:
         while True:
@@ -57,12 +57,12 @@ def follow(path: Path, lines: int = 20, interval_s: float = 0.25, clock: Clock |
                 # supervisord renames a full log and opens a new one: read the old one to its end first.
                 rotated = not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino
                 text = _last_megabyte(file) if first else file.read().decode(errors="replace")
-                *complete, rest = (rest + text).split("\n")
+                *complete, unfinished = (unfinished + text).split("\n")
                 yield from complete[max(0, len(complete) - lines) :] if first else complete
                 first = False
                 if rotated:
                     file.close()
-                    file, rest = None, ""
+                    file, unfinished = None, ""
                     continue
             clock.sleep(interval_s)
     finally:

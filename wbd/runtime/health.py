@@ -1,7 +1,7 @@
-"""Each worker process answers for its health and metrics on a Unix socket of its own.
+"""The Unix socket on which a worker process serves its report and its metrics.
 
-The protocol is one line: the client sends ``health`` or ``metrics`` and a newline, the server sends the answer (a JSON
-object, or the Prometheus text format) and closes. Sockets lie in ``run/health/NAME-PID.sock``, 0600.
+The client sends one line, ``health`` or ``metrics``; the server sends the answer (a JSON object, or the Prometheus text
+format) and closes the connection. The socket is ``run/health/NAME-PID.sock``, mode 0600.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import orjson
 TIMEOUT_S = 3.0
 _ACCEPT_AGAIN_S = 0.1
 _LINE_BYTES = 64
-# The API and a few people at their terminals ask at once; silent clients cannot take more than these places.
+# Clients served at once: the API and a few people at terminals. Silent clients can block no more than these.
 _CLIENTS = 8
-# Far above any real answer; an impostor on the socket cannot make the reader grow without bound.
+# Far above any real answer, so an impostor on the socket cannot exhaust the reader's memory.
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 Answer = Callable[[], bytes]
@@ -38,7 +38,7 @@ class HealthServer:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def start(self) -> None:
-        """Bind and serve. A file left by a dead process of the same pid is replaced."""
+        """Bind and serve. The socket that a dead process of the same pid left is replaced."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         self._socket.bind(str(self._path))
@@ -59,7 +59,7 @@ class HealthServer:
             try:
                 client, _ = self._socket.accept()
             except OSError:
-                # Such as too many open files; the client waits in the backlog until there are fewer.
+                # For example too many open files; the client waits in the backlog until one is closed.
                 if self._stopping.wait(_ACCEPT_AGAIN_S):
                     return
                 continue
@@ -81,11 +81,11 @@ class HealthServer:
         try:
             return self._answers[question]()
         except Exception as error:
-            # A mistake in one worker's health must not end the thread that everybody asks.
+            # A bug in one worker's health must not end the thread that answers all questions.
             logging.getLogger("wbd").exception("health answer failed")
             return orjson.dumps({"error": str(error)})
 
 
 def socket_path(run_dir: Path, worker: str, pid: int) -> Path:
-    """Return where the process *pid* of a worker serves its health."""
+    """Return the path of the socket on which process *pid* of a worker serves its health."""
     return run_dir / "health" / f"{worker}-{pid}.sock"

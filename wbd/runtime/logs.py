@@ -1,6 +1,6 @@
-"""Structured logs on standard output: one JSON object a line, or plain lines for people.
+"""Structured logs on standard output: one JSON object per line, or plain lines for people.
 
-Context that is bound once (worker, worker_id, entity_id ...) is on every line below it.
+Context that is bound once (worker, worker_id, entity_id ...) appears on every later line of that logger.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Log = structlog.stdlib.BoundLogger
 
 def configure(level: str, log_format: str) -> None:
     """
-    Send every log of this process, libraries' too, to standard output.
+    Send all logs of this process, including those of libraries, to standard output.
 
     Args:
         level: DEBUG, INFO, WARNING or ERROR.

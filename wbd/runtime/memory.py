@@ -1,19 +1,19 @@
-"""Tell Python's garbage collector what this process is like: much comes and goes, and little of it is in cycles."""
+"""Tune Python's garbage collector for a process that creates many objects, few of them in reference cycles."""
 
 from __future__ import annotations
 
 import gc
 
-# Objects that are made between two looks at the young ones. The JSON of one large entity is 30,000, all of them alive;
-# Python's 700 make it look at them again and again.
+# New objects between two collections of the youngest generation. The JSON of one large entity has 30,000 objects, all
+# of them in use, and Python's default of 700 would examine them again and again.
 _YOUNG_OBJECTS = 50_000
 
 
 def collect_seldom() -> None:
     """
-    Make the collector look seldom, and never again at what is there already (modules, code, settings).
+    Make collections rare, and exclude existing objects (modules, code, settings) from all of them.
 
-    Memory without cycles is freed at once, as ever. Harmless to call again.
+    Objects outside reference cycles are freed at once as before. A repeat is harmless.
     """
     gc.collect()
     gc.freeze()

@@ -112,12 +112,12 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the flat object; ``disabled_by`` and ``processes`` only where they say something."""
-        found = {name: encode(getattr(self, name)) for name in _RUNTIME_ORDER}
-        found["processes"] = [process.to_json() for process in self.processes]
+        value = {name: encode(getattr(self, name)) for name in _RUNTIME_ORDER}
+        value["processes"] = [process.to_json() for process in self.processes]
         for name in ("disabled_by", "processes"):
-            if not found[name]:
-                del found[name]
-        return {**found, **encode(self.own)}
+            if not value[name]:
+                del value[name]
+        return {**value, **encode(self.own)}
 
     @classmethod
     def from_json(cls, value: object, place: str = "") -> Report:
@@ -211,5 +211,5 @@ class GroupReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return status and checks."""
-        found: dict[str, Any] = encode(self)
-        return found
+        value: dict[str, Any] = encode(self)
+        return value

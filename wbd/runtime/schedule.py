@@ -61,7 +61,7 @@ class ScheduledWorker:
         run.ready()
 
     def step(self, run: Run) -> float:
-        """Do the work of the last due time unless it is done; return the seconds until the next look."""
+        """Do the work of the last due time unless it is done; return the seconds until the next step."""
         due_at = last_due(self._cron, run.clock.now())
         if due_at != self._done_for:
             if not self._task.is_done(due_at):

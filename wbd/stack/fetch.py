@@ -10,7 +10,7 @@ from wbd.stack.kafka import KafkaBroker, fetch_libraries, libraries_in
 
 
 def main() -> int:
-    """Return 0 when the artifacts are there; 1, with one line that says why, when the mock cluster must do."""
+    """Return 0 when the artifacts are there; print the reason and return 1 when only the mock cluster can run."""
     cache_dir = load(with_stack=False).settings.wbd_cache_dir
     try:
         reason = KafkaBroker.why_missing(cache_dir)

@@ -1,4 +1,4 @@
-"""Replace files and folders in one step: a reader sees the old content or the new, never a part of it."""
+"""Replace files and folders in one step: a reader sees the old content or the new, never part of either."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace *path* by *text* in one step, mode 0600, on disk before it is seen."""
+    """Replace *path* by *text* in one step, mode 0600; the text is on disk before it is visible."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:
@@ -28,7 +28,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in *folder* on disk."""
+    """Flush the directory entries of *folder* to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -48,9 +48,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """
-    Fill a fresh folder beside *target* and give it that name at the end, so that *target* is whole or absent.
+    Fill a new folder beside *target* and rename it at the end, so that *target* is complete or absent.
 
-    Folders left by interrupted fills are removed first. The new folder has mode 0700.
+    Folders that interrupted fills left behind are removed first. The new folder has mode 0700.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for stale in target.parent.glob(f"{target.name}.new-*"):

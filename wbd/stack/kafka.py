@@ -2,7 +2,7 @@
 
 Reads:   the class path in the user's cache folder, which Maven fills once
 Writes:  state_dir/kafka (log directory, ports), run/kafka.properties, run/kafka-log4j2.properties, log/kafka.log
-Repeats: harmless; the log directory gets its name only when it is formatted, the cluster id stays
+Repeats: harmless; the log directory gets its name only when it is formatted, and the cluster id stays
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class KafkaBroker(Engine):
 
     @property
     def brokers(self) -> str:
-        """Address of the broker; known once prepared."""
+        """Address of the broker; known after prepare()."""
         return f"127.0.0.1:{read_json_object(self._ports_json)['broker']}"
 
     @property
     def has_libraries(self) -> bool:
-        """Whether the jars are there."""
+        """Whether the jars are in the cache folder."""
         return _complete(self.libraries)
 
     @property
@@ -91,7 +91,7 @@ class KafkaBroker(Engine):
 
     @staticmethod
     def why_missing(cache_dir: Path | None = None) -> str | None:
-        """Return what keeps Kafka from running here, None if nothing does or Maven can fetch what is missing."""
+        """Return why Kafka cannot run here; None when it can, or when Maven can fetch the missing jars."""
         if shutil.which("java") is None:
             return "java not found; install it with: apt-get install openjdk-17-jre-headless maven"
         folder = libraries_in(cache_dir)
@@ -155,9 +155,9 @@ class KafkaBroker(Engine):
         ]
 
     def _choose_ports(self) -> None:
-        """Keep the ports of last time while they are free, so that clients find the broker again."""
-        kept = read_json_object(self._ports_json)
-        broker, controller = kept.get("broker"), kept.get("controller")
+        """Reuse the ports of the last run while they are free, so that clients find the broker again."""
+        used = read_json_object(self._ports_json)
+        broker, controller = used.get("broker"), used.get("controller")
         if broker and controller and broker != controller and _is_free(broker) and _is_free(controller):
             return
         free = (port for port in random.sample(_PORTS, len(_PORTS)) if _is_free(port))

@@ -2,9 +2,9 @@
 
 Reads:   nothing outside the state folder but the programs of Debian's MariaDB packages
 Writes:  state_dir/mysql, run/mysql.sock, run/mysql.pid, log/mariadb.log
-Repeats: harmless; the data directory gets its name only when it is whole
+Repeats: harmless; the data directory gets its name only when it is complete
 
-Whoever owns the state folder is the database's administrator, proved by the socket's peer credentials
+The owner of the state folder administers the database, proved by the peer credentials of the socket
 (unix_socket authentication), so there is no password to keep.
 """
 
@@ -84,7 +84,7 @@ class MariaDB(Engine):
             "--skip-name-resolve",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_general_ci",
-            # Every commit is on disk before it is acknowledged; the default, stated because id ranges rest on it.
+            # Every commit is on disk before it is acknowledged. This is the default, stated because ids depend on it.
             "--innodb-flush-log-at-trx-commit=1",
             "--innodb-buffer-pool-size=256M",
             "--max-connections=200",
@@ -174,11 +174,10 @@ def _as_user() -> list[str]:
 
 
 def _find(program: str) -> str | None:
-    found = shutil.which(program)
-    return found or shutil.which(program, path=os.pathsep.join(_SBIN))
+    return shutil.which(program) or shutil.which(program, path=os.pathsep.join(_SBIN))
 
 
 def _program(program: str) -> str:
-    if found := _find(program):
-        return found
+    if path := _find(program):
+        return path
     raise ConfigError(f"embedded MariaDB: {program} not found; install it with: apt-get install {_PACKAGES}")

@@ -1,12 +1,12 @@
-"""A stand-in for Kafka where no Java is: the mock cluster that librdkafka carries for its own tests.
+"""A stand-in for Kafka where Java is missing: the mock cluster that librdkafka contains for its own tests.
 
 Run as a program: ``python -m wbd.stack.mock_kafka STATE_DIR [TOPIC...]``
 
 Writes:  run/mock-kafka.json, its address
-Repeats: a new cluster each time; everything in the old one is lost with it
+Repeats: a new cluster each time; the messages of the old one are lost
 
-It cannot keep anything across a restart, comes back at another address, takes no commands to create topics (those
-named on the command line exist, four partitions each), and keeps about 5 MB a partition in memory.
+It keeps no message across a restart, comes back at another address, and takes no commands to create topics: only those
+named on the command line exist, with four partitions each. It uses about 5 MB of memory per partition.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class MockKafka(Engine):
     The mock cluster as an engine of the stack.
 
     Args:
-        topics: created at its start, since it takes no commands to create any.
+        topics: created when it starts, because it takes no commands to create topics.
     """
 
     name: ClassVar[str] = "mock_kafka"
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     brokers = ",".join(f"{b.host}:{b.port}" for b in cluster.list_topics(timeout=10.0).brokers.values())
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
     for topic in arguments[1:]:
-        admin.list_topics(topic, timeout=10.0)  # asking for a topic makes it
+        admin.list_topics(topic, timeout=10.0)  # a request for a topic creates it
     write_private(_address_path(places), json.dumps({"brokers": brokers, "pid": os.getpid()}))
     sys.stdout.write(f"{LIMITS}; address {brokers}\n")
     sys.stdout.flush()

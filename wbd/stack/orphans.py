@@ -1,6 +1,6 @@
-"""Processes of a stack that live without their supervisord: who they are, and how they are ended.
+"""Find and end the processes of a stack that live without their supervisord.
 
-Whatever was killed, what is left is found through /proc by its own command line or environment.
+They are found through /proc by their own command line or environment, whichever process of the stack was killed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from wbd.stack.mock_kafka import MockKafka
 
 
 def find_orphans(places: StateDir) -> list[int]:
-    """Return the pids of every process of a stack; orphans where no supervisord answers for them."""
+    """Return the pids of all processes of a stack; they are orphans when no supervisord answers."""
     return sorted({pid for kind in _kinds(places) for pid in find_processes(kind)})
 
 
 def end_orphans(places: StateDir) -> list[int]:
     """End supervisord, then its children, then engines started without it; return their pids."""
     is_supervisord, is_worker, is_engine = _kinds(places)
-    # One that still answers has been asked in order before; its children are ended here, so it need not wait for them.
+    # A supervisord that answers was asked to stop before. Its children are ended below, so it need not wait for them.
     ended = end_processes(is_supervisord, 1.0)
     ended += end_processes(is_worker, max(stop_waits_s(places).values(), default=0))
     ended += end_processes(is_engine, max(engine.stop_s for engine in (MariaDB, KafkaBroker, MockKafka)))
@@ -32,7 +32,7 @@ def end_orphans(places: StateDir) -> list[int]:
 
 
 def _kinds(places: StateDir) -> tuple[Match, Match, Match]:
-    """Return what tells a stack's supervisord, its workers, and its engines, however they were started."""
+    """Return three tests of a process: supervisord, a worker, an engine of this stack, however it was started."""
     url = f"unix://{places.supervisor_socket}"
     engines: list[Engine] = [MariaDB(places.root), KafkaBroker(places.root), MockKafka(places.root)]
 
@@ -43,7 +43,7 @@ def _kinds(places: StateDir) -> tuple[Match, Match, Match]:
         return any(engine.is_mine(arguments, environment) for engine in engines)
 
     def is_worker(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-        # supervisord tells each of its children where it listens.
+        # supervisord gives each of its children the address of its own socket.
         return environment.get("SUPERVISOR_SERVER_URL") == url and not is_engine(arguments, environment)
 
     return is_supervisord, is_worker, is_engine

@@ -1,4 +1,4 @@
-"""Stop a stack in order, and what outlived an earlier one."""
+"""Stop a stack in order, and end the processes that outlived an earlier one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wbd.stack.orphans import end_orphans, find_orphans
 
 def down(options: StackOptions, *, echo: Echo) -> bool:
     """
-    Stop workers, then engines, then supervisord, and what outlived an earlier one. Harmless when nothing runs.
+    Stop workers, then engines, then supervisord, then the processes of an earlier stack. Harmless when nothing runs.
 
     Returns:
         Whether anything ran.
@@ -39,12 +39,12 @@ def down(options: StackOptions, *, echo: Echo) -> bool:
 
 
 def outlived(options: StackOptions) -> list[int]:
-    """Return the pids of the processes of a stack; worth knowing when no supervisord answers for them."""
+    """Return the pids of all processes of a stack; they outlived their supervisord when none answers."""
     return find_orphans(StateDir.at(options.state_dir))
 
 
 def clear_the_way(places: StateDir, echo: Echo) -> None:
-    """Refuse while a stack runs; end what is left of one that was killed."""
+    """Refuse while a stack runs; end the processes that are left of one that was killed."""
     if Supervisor(places).is_running():
         if not starting_mark(places).exists():
             raise StackBusy(f"already running in {places.root}; look with: wbd status, stop it with: wbd down")
@@ -56,7 +56,7 @@ def clear_the_way(places: StateDir, echo: Echo) -> None:
 
 
 def stop_stack(places: StateDir, echo: Echo) -> bool:
-    """Stop everything in order, by force where the order fails; return whether anything ran."""
+    """Stop everything in order, or by signal when that fails; return whether anything ran."""
     with uninterrupted():
         ran = False
         try:
@@ -71,7 +71,7 @@ def stop_stack(places: StateDir, echo: Echo) -> bool:
             supervisor.shutdown()
             wait_for_exit(pid, SUPERVISORD_STOP_S)
         except GroupNotRunning:
-            pass  # nothing to ask, or it died meanwhile: /proc tells what is left
+            pass  # there is none, or it died meanwhile: /proc shows the processes that are left
         except DependencyUnavailable as error:
             echo(f"{error}; ending by signal")
         if ended := end_orphans(places):
@@ -93,7 +93,7 @@ def _stop_group(supervisor: Supervisor, group: str, timeout_s: float) -> None:
 
 
 def down_s(places: StateDir) -> float:
-    """How long a ``wbd down`` that is under way may take."""
+    """Return how long a ``wbd down`` that is under way may take."""
     return 2 * group_stop_s(stop_waits_s(places).values()) + SUPERVISORD_STOP_S
 
 
@@ -102,7 +102,7 @@ def _outlived_text(ended: Sequence[int]) -> str:
 
 
 def starting_mark(places: StateDir) -> Path:
-    """The mark of an ``up`` under way; left behind only when it was killed."""
+    """Return the file that marks an ``up`` under way; it stays behind only when that was killed."""
     return places.run / "starting"
 
 
