@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,11 +21,9 @@ from rich.table import Table
 
 from wbd.commands.arguments import whole_number
 from wbd.commands.terminal import print_table
-from wbd.engines.mysql import Database
-from wbd.engines.objects import open_store
 from wbd.importing.importer import ImportProgress, ImportReport, import_files
-from wbd.revisions.store import RevisionStore
 from wbd.settings.load import load
+from wbd.wiki import Wiki
 
 _EXIT_REJECTED = 1
 _EXIT_TROUBLE = 2
@@ -76,15 +74,14 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"wbd import: --rejects {args.rejects}: no such folder\n")
         return _EXIT_TROUBLE
     threads = args.threads or settings.import_threads
-    objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
     with (
-        closing(Database(settings.database_address(), max_connections=threads + 1)) as db,
+        Wiki(settings, connections=threads + 1) as wiki,
         _stop_on_signals() as stop,
         _progress(quiet=args.quiet) as on_progress,
     ):
         report = import_files(
             args.files,
-            RevisionStore(db, objects, change_topic=settings.kafka_entitychange_json_topic),
+            wiki.revisions,
             threads=threads,
             max_line_bytes=settings.import_max_line_bytes,
             rejects_folder=args.rejects,
