@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wbd.engines.kafka import EventProducer, Topics
     from wbd.engines.objects import ObjectStore
     from wbd.mapping.context import MappingContext
+    from wbd.revisions.editing import Revisions
     from wbd.revisions.store import RevisionStore
 
 
@@ -71,13 +72,20 @@ class Wiki:
         return open_store(self.settings.objects_address(), self.settings.s3_revisions_bucket)
 
     @cached_property
-    def revisions(self) -> RevisionStore:
-        """The content of entities, in the database and the bucket of snapshots."""
+    def store(self) -> RevisionStore:
+        """The store of revisions, on the database and the bucket of snapshots."""
         from wbd.revisions.store import RevisionStore
 
         # The objects first: where nothing is set, the message about the state folder is the one that helps.
         snapshots = self.snapshots
         return RevisionStore(self.database, snapshots, change_topic=self.settings.kafka_entitychange_json_topic)
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        """Entities to read and edit one at a time."""
+        from wbd.revisions.editing import Revisions
+
+        return Revisions(self.store)
 
     @cached_property
     def topics(self) -> Topics:

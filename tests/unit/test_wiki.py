@@ -29,6 +29,7 @@ def test_each_server_is_opened_once_and_connects_to_nothing(tmp_path: Path) -> N
         assert wiki.database is wiki.database
         assert wiki.snapshots is wiki.snapshots
         assert wiki.revisions is wiki.revisions
+        assert wiki.store is wiki.store
         assert wiki.database.stats.connects == 0
 
 

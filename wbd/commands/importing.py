@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         report = import_files(
             args.files,
-            wiki.revisions,
+            wiki.store,
             threads=threads,
             max_line_bytes=settings.import_max_line_bytes,
             rejects_folder=args.rejects,
