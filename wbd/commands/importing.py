@@ -41,9 +41,9 @@ def add_arguments(commands: Any) -> None:
         "import",
         help="import entities from dumps and entity files",
         description="Import a Wikidata JSON dump (array or one entity a line), single entities or Special:EntityData"
-        " JSON; plain, gzip, bzip2 or zstd, whatever the name. What is stored already is left alone, so an import that"
-        " was cut short is completed by running it again. What cannot be taken goes to FILE.rejected.jsonl. Exit code"
-        " 0: all is in; 1: something was rejected; 2: trouble; 130: stopped by Ctrl-C.",
+        " JSON; plain, gzip, bzip2 or zstd, whatever the name. Content that is already stored is left alone, so an"
+        " interrupted import is completed by running it again. Lines that cannot be taken go to FILE.rejected.jsonl."
+        " Exit code 0: all is in; 1: something was rejected; 2: trouble; 130: stopped by Ctrl-C.",
         epilog="examples: wbd import latest-all.json.bz2 | wbd import Q42.json Q64.json | zstdcat x.zst | wbd import -",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for standard input")
@@ -53,7 +53,7 @@ def add_arguments(commands: Any) -> None:
         "--give-up",
         type=whole_number(0, 10**9),
         metavar="SECONDS",
-        help="stop when the database or the objects are away for so long (default: wait until they are back)",
+        help="stop when the database or the objects have been away for this long (default: wait until they are back)",
     )
     parser.add_argument("--editor-id", type=whole_number(1, _MAX_EDITOR_ID), metavar="N", help="user of the wiki")
     parser.add_argument("--summary", default="", metavar="TEXT", help="edit summary of the revisions")
