@@ -213,7 +213,7 @@ odd_datavalues = st.one_of(
         ),
     ),
 )
-"""Datavalues of which Wikibase reads some and refuses the others."""
+"""Odd datavalues; Wikibase can read some of them, and the others make their snak a broken one."""
 
 PLACES = ("mainsnak", "qualifiers", "references")
 """Where a snak can stand."""

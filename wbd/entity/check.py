@@ -100,10 +100,10 @@ def check_entity(data: dict[str, Any], repositories: Container[str] = ()) -> Ent
 
 def find_fault(entity: Any) -> BadEntity | None:
     """
-    Return what makes an entity unfit for the mapping, with its JSON path; None when there is nothing.
+    Return the first fault that makes an entity unfit for the mapping, with its JSON path; None for a sound one.
 
-    Entities of all types are looked at, as the mapping takes them: also MediaInfo, ids in lower case, and entities of
-    foreign repositories. Broken snaks are no fault, because the mapping does without their values.
+    Like the mapping, this takes MediaInfo, ids in lower case, and entities of foreign repositories. Broken snaks are no
+    fault, because the mapping does without their values.
     """
     try:
         if not isinstance(entity, dict):
@@ -150,7 +150,7 @@ def _redirect(data: dict[str, Any], lastrevid: int | None, modified: str | None)
 
 
 def _hash_of(data: dict[str, Any]) -> str:
-    """Return the content hash. Raises BadEntity for what JSON in UTF-8 cannot hold, or orjson cannot write."""
+    """Return the content hash. Raises BadEntity for content that cannot be written as JSON in UTF-8."""
     try:
         return content_hash(data)
     except TypeError:
@@ -267,7 +267,7 @@ def _check_term(language: str, term: Any, place: str) -> None:
     if not isinstance(term.get("value"), str):
         raise BadEntity(f"is {kind_of(term.get('value'))}, expected text", f"{place}.value")
     if term.get("language") != language:
-        # As with language fallback, where the text is another language's.
+        # Exports with language fallback have texts of other languages.
         raise BadEntity(f"is {shown(term.get('language'))}, but its key is {language!r}", f"{place}.language")
 
 

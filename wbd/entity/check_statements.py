@@ -26,12 +26,12 @@ _SNAK_TYPES = ("value", "somevalue", "novalue")
 @dataclass(slots=True)
 class Findings:
     """
-    What the check of one entity has met so far.
+    State of the check of one entity.
 
     Args:
         repositories: names of foreign repositories whose entities can be values.
         statement_ids: ids of statements; none may come twice.
-        broken_snaks: the error of each snak whose value cannot be read; its place is that of the fault in the value.
+        broken_snaks: the error of each snak whose value cannot be read, with the place of the fault in the value.
     """
 
     repositories: Container[str] = ()

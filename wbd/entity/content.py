@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-# Members that tell of a revision or a page, not of the entity.
+# Members about a revision or a page, not about the entity.
 NOT_CONTENT = frozenset({"lastrevid", "modified", "pageid", "ns", "title"})
 
 
@@ -22,7 +22,7 @@ def canonical(data: dict[str, Any]) -> bytes:
     """Return the bytes that content_hash covers: sorted keys, without NOT_CONTENT and empty maps."""
     content = {key: value for key, value in data.items() if key not in NOT_CONTENT and (value or key not in _MAPS)}
     for key in ("forms", "senses"):
-        # Of other entities than lexemes these are members like any other, and can hold anything.
+        # In entities other than lexemes these members have no meaning and can hold anything.
         if isinstance(content.get(key), list):
             content[key] = [_without_empty(part) if isinstance(part, dict) else part for part in content[key]]
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)

@@ -25,7 +25,7 @@ MAX_ID = 2**63 - 1
 
 
 class EntityType(StrEnum):
-    """The types that have ids of their own; the value is the type's name in tables, settings and commands."""
+    """The types with ids of their own; the value is the name of the type in tables, settings and commands."""
 
     ITEM = "item"
     PROPERTY = "property"
@@ -38,7 +38,7 @@ class EntityType(StrEnum):
 
 
 class PartType(StrEnum):
-    """What can be a part of a lexeme; the value is the letter in its id."""
+    """The parts that a lexeme can have; the value is the letter in their ids."""
 
     FORM = "F"
     SENSE = "S"

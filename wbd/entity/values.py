@@ -1,7 +1,7 @@
-"""What Wikibase reads in the values of snaks: numbers, timestamps, and what makes a value broken. Pure.
+"""Read the values of snaks as Wikibase reads them, and find out why a value is broken. Pure.
 
-A value is broken when Wikibase cannot build it: it then keeps the snak as it is and writes no triple for its value.
-fault_of says so in words; the builders of the mapping (mapping/values.py) read values with the same functions.
+A value is broken when Wikibase cannot read it: Wikibase then keeps the snak as it is and writes no triple for its
+value. fault_of explains a broken value; the builders of the mapping (mapping/values.py) use the same functions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def decimal(value: Any) -> str | None:
         number = _as_float(value)
         if not math.isfinite(number):
             return None
-        # Seventeen significant digits, which is what Wikibase takes of a number.
+        # Wikibase takes seventeen significant digits of a number.
         value = f"{Decimal(f'{number:+.16e}').normalize():+f}"
     if type(value) is not str:
         raise TypeError("not a decimal")

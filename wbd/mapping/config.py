@@ -106,14 +106,14 @@ class SiteFacts(_Part):
 
 
 class PropertyFacts(_Part):
-    """What is known of a property beside its statements."""
+    """Facts about a property that its statements do not hold."""
 
     datatype: _Datatype | None = None
     formatter_uri: _Pattern | None = None
 
 
 class Conversion(_Part):
-    """A line of Wikibase's unit conversion file; labels and the like are for people."""
+    """A line of Wikibase's unit conversion file; further members, such as labels, are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -135,9 +135,9 @@ class RdfConfig(_Part):
 
 def mapping_context(settings: Settings, flavour: Flavour = FULL) -> MappingContext:
     """
-    Return how this wiki's entities are mapped.
+    Return the context that maps this wiki's entities.
 
-    Without a file and with Wikidata's entity base it is MappingContext.wikidata().
+    Without a file, and with Wikidata's entity base, it is MappingContext.wikidata().
 
     Raises:
         ConfigError: the file is not readable or something in it is not allowed; names the file and the JSON path.
@@ -194,8 +194,8 @@ def read_config(path: Path) -> RdfConfig:
     try:
         return RdfConfig.model_validate_json(data)
     except ValidationError as error:
-        found = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in found["loc"] if part != "[key]")
-        message = found["msg"].removeprefix("Value error, ")
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+        message = problem["msg"].removeprefix("Value error, ")
         message = f"{message[:1].lower()}{message[1:]}"
         raise ConfigError(f"wikibase_rdf_config {path}: {place}{': ' if place else ''}{message}; not used") from error

@@ -1,4 +1,4 @@
-"""What the mapping of an entity needs besides the entity: vocabulary, sites, properties, flavour."""
+"""The context of a mapping: vocabulary, sites, properties, units and flavour."""
 
 from __future__ import annotations
 
@@ -36,41 +36,41 @@ class Flavour:
         version_info: license and format version of every document; a dump says them once.
         truthy: the best values directly on the entity.
         statements: statements as nodes, with qualifiers and references.
-        deep: value nodes.
+        full_values: value nodes.
         sitelinks: sitelinks.
         counts: numbers of statements, sitelinks and identifiers on the document.
-        query_service: in the form that Wikimedia's updater makes of an export before a query service loads it. Facts
-            about the document are about the entity, without its licence and format version; the types that all
-            items, lexemes, forms, senses, statements or references have are left out; of an item's or property's
-            name there is rdfs:label only, of a lexeme's, form's or sense's only its own predicate; and what were
-            blank nodes have skolem IRIs. Types that tell something stay: best rank, no value, kinds of values,
-            properties and what they define.
+        query_service: the form that Wikimedia's updater gives an export before a query service loads it. Facts about
+            the document are about the entity, and licence and format version are left out. So are the types that
+            all items, lexemes, forms, senses, statements or references share; informative types stay (best rank,
+            no value, kinds of values, properties and their definitions). The name of an item or property is
+            rdfs:label only, a term of a lexeme, form or sense has only its own predicate, and blank nodes become
+            skolem IRIs.
     """
 
     version_info: bool = True
     truthy: bool = True
     statements: bool = True
-    deep: bool = True
+    full_values: bool = True
     sitelinks: bool = True
     counts: bool = True
     query_service: bool = False
 
 
 FULL: Final = Flavour()
-"""All of an entity itself, without stubs of what it refers to: what the diff stream carries."""
+"""The whole entity without stubs of the entities that it refers to; the diff stream carries this flavour."""
 DUMP: Final = Flavour(version_info=False)
 """As FULL, for a file whose header says the licence and the version."""
 TRUTHY: Final = Flavour(version_info=False, statements=False, sitelinks=False, counts=False)
 """Terms and best values only."""
 UPDATER: Final = Flavour(version_info=False, query_service=True)
-"""As FULL, but as the Wikidata Query Service holds it: what the stream rdf_change carries."""
+"""As FULL, in the form that the Wikidata Query Service holds; the stream rdf_change carries this flavour."""
 
 FLAVOURS: Final = {"full": FULL, "dump": DUMP, "truthy": TRUTHY, "updater": UPDATER}
-"""By the names that settings and commands have for them."""
+"""The flavours by their names in settings and commands."""
 
 
 class PropertyTerms:
-    """The predicates of one property as terms, and what its datatype asks for."""
+    """The predicates of one property as terms, its datatype and the IRI pattern of its identifiers."""
 
     __slots__ = (
         "claim",
@@ -107,7 +107,7 @@ class PropertyTerms:
 
 
 class SiteTerms:
-    """What all sitelinks to one site share."""
+    """The triples and terms that all sitelinks to one site share."""
 
     __slots__ = ("group_line", "lines", "path", "suffix")
 
@@ -136,7 +136,7 @@ class _Sites(dict[str, SiteTerms | None]):
     def __missing__(self, site_id: str) -> SiteTerms | None:
         site = self._lookup(site_id)
         if site is None:
-            # Not remembered: there is no end of unknown ids.
+            # Not remembered, because unknown ids have no bound.
             return None
         made = self[site_id] = SiteTerms(site, self._languages)
         return made
@@ -155,14 +155,14 @@ class _Properties(dict[str, PropertyTerms]):
 @dataclass(slots=True)
 class MappingContext:
     """
-    What the mapping needs besides the entity; build one and reuse it, it caches.
+    Everything that the mapping needs besides the entity. Build one context and reuse it, because it caches.
 
-    Not to be changed after the first use: properties and values are remembered.
+    Do not change it after the first use: properties and values are remembered.
 
     Args:
-        sites: sitelink site id -> Site, or None for an unknown site, whose sitelinks are left out.
-        languages: MediaWiki language code -> tag of the content of sites in it, where the standard tables differ.
-        datatypes: property id -> datatype. A property that it does not hold has the datatype of its snaks.
+        sites: site id of a sitelink -> Site, or None for an unknown site, whose sitelinks are left out.
+        languages: MediaWiki language code -> language tag of sites, where it differs from the standard tables.
+        datatypes: property id -> datatype. The datatype of any other property is taken from its snaks.
         formatter_uris: property id -> IRI pattern with ``$1`` of an external id.
         units: unit IRI -> conversion to the standard unit.
         formula: TeX -> MathML for the datatype math; without it formulas stay TeX.

@@ -1,4 +1,4 @@
-"""What a property is in RDF: its predicates, their OWL types, and the class of things without a value."""
+"""Define a property in RDF: its predicates, their OWL types, and the class of things without a value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wbd.rdf.prefixes import OWL, RDF, WIKIBASE
 
 _A: Final = f"<{RDF}type>"
 
-# Spellings in lower case that some lists of datatypes use.
+# Some lists of datatypes spell these in lower case.
 _SPELLINGS: Final = {
     "commonsmedia": "commonsMedia",
     "globecoordinate": "globe-coordinate",
@@ -31,7 +31,7 @@ _OBJECT_DATATYPES: Final = frozenset(
     }
 )
 
-# Datatypes whose values have a normalized form, and what that form is on the entity itself.
+# Datatypes whose values have a normalized form -> the OWL type of the predicate of that form on the entity.
 _NORMALIZED: Final = {"quantity": "DatatypeProperty", "external-id": "ObjectProperty"}
 
 _WORD: Final = re.compile(r"(?:^|-)(\w)")
@@ -45,7 +45,7 @@ def spelled(datatype: str | None) -> str | None:
 def datatype_iri(datatype: str) -> str:
     """Return the IRI of a datatype: ``external-id`` is wikibase:ExternalId."""
     if datatype == "entity-schema":
-        # Its extension names it otherwise than the rule.
+        # The extension that brings this datatype does not follow the rule.
         return f"{WIKIBASE}WikibaseEntitySchema"
     words = _WORD.sub(lambda match: match.group(1).upper(), datatype)
     return f"{WIKIBASE}{re.sub(r'[^A-Za-z0-9_]', '', words)}"
@@ -53,10 +53,10 @@ def datatype_iri(datatype: str) -> str:
 
 def property_lines(property_id: str, datatype: str, vocabulary: Vocabulary, *, skolem: bool = False) -> list[str]:
     """
-    Return the lines that define a property, but for its type, terms and statements.
+    Return the lines that define a property; its type, terms and statements are written elsewhere.
 
     Args:
-        skolem: name the restriction of its class of things without a value by a skolem IRI.
+        skolem: name the blank node of the class of things without a value by a skolem IRI.
     """
     n, local = vocabulary.locate(property_id)
     datatype = _SPELLINGS.get(datatype, datatype)

@@ -1,8 +1,7 @@
-"""Entity JSON to RDF: the Wikibase RDF Dump Format 1.0.0, one N-Triples line a triple.
+"""Map entity JSON to RDF: the Wikibase RDF Dump Format 1.0.0, one N-Triples line per triple.
 
 Pure: the same JSON and context give the same lines, in the order document, entity, terms, sitelinks, statements.
-Nothing is checked before it is used: what goes wrong is looked up afterwards (entity/check.py), so that good input does
-not pay for it.
+Input is used unchecked. After a failure entity/check.py finds the fault, so that good input does not pay for the check.
 
 Rules: https://www.mediawiki.org/wiki/Wikibase/Indexing/RDF_Dump_Format, and Wikibase's behaviour where that page is
 silent.
@@ -27,7 +26,7 @@ from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 __all__ = ["DUMP", "FULL", "TRUTHY", "UPDATER", "Flavour", "MappingContext", "SiteLookup", "map_entity"]
 
 FAULTS: Final = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
-"""What a fault in the JSON raises in code that takes its shape for granted."""
+"""Exceptions that a fault in the JSON raises in code that takes its shape for granted."""
 
 _A: Final = f"<{RDF}type>"
 _ABOUT: Final = f"<{SCHEMA}about>"
@@ -39,13 +38,13 @@ TERM_PREDICATES: Final[dict[str, tuple[str, ...]]] = {
     "descriptions": (f"<{SCHEMA}description>",),
     "aliases": (f"<{SKOS}altLabel>",),
 }
-"""What a label, description or alias is the object of."""
+"""The predicates of labels, descriptions and aliases."""
 
 _SERVICE_PREDICATES: Final = {**TERM_PREDICATES, "labels": (_LABEL,)}
 _MEDIA_PREDICATES: Final = {**TERM_PREDICATES, "labels": (_LABEL, f"<{SCHEMA}caption>")}
 
 _LEXICAL: Final = ("lexeme", "form", "sense")
-"""Types whose entities all have another type that says the same, and names under a predicate of their own."""
+"""Types with an OntoLex type that says the same, and with predicates of their own for terms."""
 
 
 def term_texts(terms: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -76,14 +75,14 @@ def member_texts(key: str, members: Iterable[Any]) -> list[str]:
 
 
 def alias_group(member: Any) -> Sequence[Mapping[str, Any]]:
-    """Return a member of aliases; what is empty but no list would pass for an empty one."""
+    """Return a member of aliases. Raises TypeError for anything but a list, also if it is empty."""
     if type(member) is not list:
         raise TypeError("not a list")
     return member
 
 
 class EntityMapper:
-    """Collects the lines of one entity; parts can be written one by one."""
+    """Collects the lines of one entity; its parts can be written one by one."""
 
     def __init__(self, entity: Mapping[str, Any], context: MappingContext) -> None:
         self.entity = entity
@@ -92,7 +91,7 @@ class EntityMapper:
         self.flavour = context.flavour
         self.lines: list[str] = []
         self.elsewhere: Mapping[str, int] = {}
-        """What is to be counted of parts that *entity* lacks."""
+        """Counts of the parts that were left out of *entity*."""
         self.term_predicates = _SERVICE_PREDICATES if self.flavour.query_service else TERM_PREDICATES
         if self.kind == "mediainfo":
             self.term_predicates = _MEDIA_PREDICATES
@@ -105,7 +104,7 @@ class EntityMapper:
         return f"<{self.context.vocabulary.entity_iri(normalize_mention(entity_id))}>"
 
     def document(self, revision: int | None, modified: str | None) -> None:
-        """Write the document node, or what a query service says of the entity instead."""
+        """Write the document node; for a query service, write its facts about the entity instead."""
         vocabulary, append = self.context.vocabulary, self.lines.append
         node = self.subject
         if not self.flavour.query_service:
@@ -125,7 +124,7 @@ class EntityMapper:
                 append(f'{node} <{WIKIBASE}{name}> "{number}"^^<{XSD}integer> .')
 
     def counts(self) -> list[tuple[str, int]]:
-        """Return what Wikibase counts for this type of entity."""
+        """Return the counts that Wikibase writes for this type of entity."""
         entity = self.entity
         claims = claims_of(entity)
         statements = sum(map(len, claims.values()))
@@ -167,7 +166,7 @@ class EntityMapper:
             self.sitelink(link)
 
     def sitelink(self, link: Mapping[str, Any]) -> None:
-        """Write a page, and the group of its wiki; nothing for a site that nobody knows."""
+        """Write a page and the group of its wiki; nothing for an unknown site."""
         site = self.context.site_terms[link["site"]]
         if site is None:
             return
@@ -187,7 +186,7 @@ class EntityMapper:
             self.statement_mapper.group(subject, group, best_rank(group))
 
     def lexeme(self) -> None:
-        """Write what is particular to lexemes, with their forms and senses."""
+        """Write the parts that only lexemes have: lemmas, language, category, forms and senses."""
         append, subject, entity = self.lines.append, self.subject, self.entity
         typed = not self.flavour.query_service
         append(f"{subject} {_A} <{ONTOLEX}LexicalEntry> .")
@@ -214,7 +213,7 @@ class EntityMapper:
             self.statements(sense, node)
 
     def texts(self, terms: Mapping[str, Any] | None, subject: str, predicate: str) -> None:
-        """Write terms under a predicate of their own, and but for a query service as labels."""
+        """Write terms under a predicate of their own, and also as labels unless it is for a query service."""
         labels = not self.flavour.query_service
         for text in term_texts((terms or {}).values()):
             if labels:
@@ -247,8 +246,8 @@ def map_entity(
     spelling, upper case included.
 
     Args:
-        revision_id: instead of the entity's own lastrevid; without either the version is left out.
-        modified: instead of the entity's own modified, ISO 8601 in UTC.
+        revision_id: replaces the entity's own lastrevid; without either, the version is left out.
+        modified: replaces the entity's own modified, ISO 8601 in UTC.
 
     Raises:
         BadEntity: the JSON breaks the data model; its place is the JSON path.
@@ -267,12 +266,12 @@ def map_entity(
 
 
 def raise_fault(error: Exception, *entities: object) -> NoReturn:
-    """Raise BadEntity for the fault in one of *entities* that made *error*; *error* itself if none is to be found."""
+    """Raise BadEntity for the first fault in *entities*, as the cause of *error*; raise *error* if there is none."""
     for entity in entities:
         fault = find_fault(entity)
         if fault is not None:
             raise BadEntity(f"{fault.message}; entity set aside", fault.place) from error
-    # Not the input's fault: do not hide it.
+    # The input is sound, so this is a fault of the mapping and must not be hidden.
     raise error
 
 

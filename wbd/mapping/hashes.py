@@ -1,7 +1,7 @@
-"""Wikibase's content hashes: of data values, snaks and references.
+"""Compute Wikibase's content hashes of data values, snaks and references.
 
-They name value nodes, reference nodes and blank nodes, and entity JSON of old revisions leaves them out. Wikibase takes
-them over PHP's serialization of its objects in the form of PHP 7.3, frozen since:
+They name value nodes, reference nodes and blank nodes, and the JSON of old revisions lacks them. Wikibase hashes PHP's
+serialization of its objects, in the form of PHP 7.3, which is frozen since:
 
     object      C:<bytes of class name>:"<class name>":<bytes of data>:{<data>}
     string      s:<bytes>:"<string>";
@@ -12,8 +12,8 @@ them over PHP's serialization of its objects in the form of PHP 7.3, frozen sinc
                 PropertySomeValueSnak / PropertyNoValueSnak with the bare property id
     reference   sha1 of its distinct snak hashes, sorted, joined by |
 
-A data value of a type that Wikibase does not know is hashed over its JSON with sorted keys instead, so that
-equal content always has equal names.
+For a broken value, and for a type without a known class, the JSON with sorted keys is hashed instead, so that equal
+content always has equal names.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def unknown_serialization(datavalue: Mapping[str, Any]) -> str:
 
 
 def snak_hash(snak_type: str, property_id: str, value_serialization: str = "") -> str:
-    """Return the hash of a snak; *value_serialization* is that of its data value, if it has one."""
+    """Return the hash of a snak; *value_serialization* is the serialization of its value, "" without a value."""
     if snak_type == "value":
         data = f"a:2:{{i:0;{php_string(property_id)}i:1;{value_serialization}}}"
         return sha1(php_object(f"{_SNAK}PropertyValueSnak", data))

@@ -15,7 +15,7 @@ from typing import Any, Final
 from wbd.entity.walk import has_snaks
 from wbd.mapping import hashes
 from wbd.mapping.context import MappingContext, PropertyTerms, Role
-from wbd.mapping.values import BROKEN, Deep, Term, serialize
+from wbd.mapping.values import BROKEN, FullValue, Term, serialize
 from wbd.rdf.prefixes import PROV, RDF, RDFS, WIKIBASE
 
 _NOT_LOCAL: Final = re.compile(rb"[^A-Za-z0-9_-]")
@@ -97,7 +97,7 @@ class StatementMapper:
         self.unknown = (f"<{context.vocabulary.skolem_base}", "> .") if skolem else ("_:", " .")
 
     def datatype(self, snak: Mapping[str, Any], prop: PropertyTerms) -> str:
-        """Return the datatype of a snak's property, or "" when nobody knows."""
+        """Return the datatype of a snak's property, or "" when it is unknown."""
         return prop.datatype or snak.get("datatype") or ""
 
     def value(self, snak: Mapping[str, Any], prop: PropertyTerms) -> Term | None:
@@ -129,17 +129,17 @@ class StatementMapper:
             if type(term) is str:
                 self.lines.append(f"{node} {role[0]} {term} .")
             elif term is not None:
-                self.deep(node, term, role)
+                self.full_value(node, term, role)
             else:
                 self.lines.append(f"{node} {COMMENT} {role[4]} .")
         else:
             self.no_value(node, owner, snak, prop, role[0], role[3])
 
-    def deep(self, node: str, term: Any, role: Role) -> None:
-        """Write a value, its value node once, and its normalized form."""
+    def full_value(self, node: str, term: Any, role: Role) -> None:
+        """Write a value and its normalized form; write its value node once."""
         append = self.lines.append
         append(f"{node} {role[0]} {term.simple} .")
-        if not self.flavour.deep:
+        if not self.flavour.full_values:
             return
         if term.normalized is not None:
             append(f"{node} {role[2]} {term.normalized} .")
@@ -152,12 +152,12 @@ class StatementMapper:
     def no_value(
         self, node: str, owner: str, snak: Mapping[str, Any], prop: PropertyTerms, predicate: str, namespace: str
     ) -> None:
-        """Write an unknown value as a blank node or its skolem IRI, or that there is no value as a type."""
+        """Write an unknown value as a blank node or skolem IRI, and the absence of a value as a type."""
         kind = snak["snaktype"]
         if kind == "novalue":
             self.lines.append(f"{node} {prop.novalue}")
         elif kind == "somevalue":
-            # Wikibase's label: the same in every export, another one for every place.
+            # Wikibase's label: the same in every export, and different in every place.
             digest = snak.get("hash")
             digest = _text(digest) if digest else hashes.snak_hash(kind, snak["property"])
             label = hashes.md5(f"{owner}-{namespace}-{self.value_namespace}-{digest}")
@@ -190,7 +190,7 @@ class StatementMapper:
             if type(term) is str:
                 append(f"{node} {prop.statement[0]} {term} .")
             elif term is not None:
-                self.deep(node, term, prop.statement)
+                self.full_value(node, term, prop.statement)
             elif main["snaktype"] == "value":
                 append(f"{node} {COMMENT} {prop.statement[4]} .")
             else:
@@ -198,7 +198,7 @@ class StatementMapper:
             self._details(node, owner, statement)
 
     def details(self, statement: Mapping[str, Any]) -> None:
-        """Write the qualifiers and references of a statement, of which only these and the id are looked at."""
+        """Write only the qualifiers and references of a statement; the rest of it but the id may be missing."""
         if self.flavour.statements:
             owner = local_name(statement["id"])
             self._details(f"{self.wds}{owner}>", owner, statement)
@@ -221,7 +221,7 @@ class StatementMapper:
         """Write a best value directly on the entity."""
         if type(term) is str:
             self.lines.append(f"{subject} {prop.direct} {term} .")
-        elif isinstance(term, Deep):
+        elif isinstance(term, FullValue):
             self.lines.append(f"{subject} {prop.direct} {term.simple} .")
             if term.direct is not None:
                 self.lines.append(f"{subject} {prop.direct_normalized} {term.direct} .")

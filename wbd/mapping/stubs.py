@@ -1,4 +1,4 @@
-"""The rest of a full export: short descriptions of the entities that an entity refers to, and its redirects.
+"""Add stubs to a full export: short descriptions of the entities that an entity refers to, and its redirects.
 
 The diff stream leaves these out: they belong to other entities and change when those do.
 """
@@ -21,7 +21,7 @@ Describe = Callable[[str], Mapping[str, Any] | None]
 
 _A: Final = f"<{RDF}type>"
 
-# What lexemes and their parts are, where their terms are, and the predicate of those.
+# The RDF type of lexemes and their parts, the member that holds their terms, and the predicate of these terms.
 _LEXICAL: Final = {
     "lexeme": (f"<{ONTOLEX}LexicalEntry>", "lemmas", f"<{WIKIBASE}lemma>"),
     "form": (f"<{ONTOLEX}Form>", "representations", f"<{ONTOLEX}representation>"),
@@ -31,30 +31,30 @@ _LEXICAL: Final = {
 
 def mentioned(entity: Mapping[str, Any]) -> list[str]:
     """
-    Return the ids of the entities that *entity*, sound as map_entity has it, refers to, each once.
+    Return the ids of the entities that *entity* refers to, each once.
 
-    Properties that it uses count, entities that are values, and the language, category and features of lexemes;
-    the entity itself and its parts do not, nor do units, globes and badges.
+    These are the properties that it uses, entities that are values, and the language, category and features of
+    lexemes. The entity itself, its parts, units, globes and badges are left out.
     """
-    found: dict[str, None] = {}
+    mentions: dict[str, None] = {}
     for part in parts_of(entity):
         for statement in statements(part):
             for snak in snaks(statement):
-                found[normalize_mention(snak["property"])] = None
+                mentions[normalize_mention(snak["property"])] = None
                 if snak["snaktype"] == "value":
-                    found.update(dict.fromkeys(_value_ids(snak)))
+                    mentions.update(dict.fromkeys(_value_ids(snak)))
     if entity["type"] == "lexeme":
-        found[normalize_mention(entity["language"])] = None
-        found[normalize_mention(entity["lexicalCategory"])] = None
+        mentions[normalize_mention(entity["language"])] = None
+        mentions[normalize_mention(entity["lexicalCategory"])] = None
         for form in entity.get("forms") or ():
-            found.update((normalize_mention(feature), None) for feature in form.get("grammaticalFeatures") or ())
+            mentions.update((normalize_mention(feature), None) for feature in form.get("grammaticalFeatures") or ())
     own = {normalize_mention(entity["id"])}
     own.update(normalize_mention(part["id"]) for key in ("forms", "senses") for part in entity.get(key) or ())
-    return [entity_id for entity_id in found if entity_id not in own]
+    return [entity_id for entity_id in mentions if entity_id not in own]
 
 
 def _value_ids(snak: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the entity that is the value of a snak; nothing for another value, and for a broken one."""
+    """Return the entity that is the value of a snak; nothing for other values and broken ones."""
     try:
         datavalue = snak["datavalue"]
         return (value_id(datavalue["value"]),) if datavalue["type"] == "wikibase-entityid" else ()
@@ -63,7 +63,7 @@ def _value_ids(snak: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def stub_lines(entity_id: str, description: Mapping[str, Any], context: MappingContext) -> list[str]:
-    """Return what a full export says about another entity: type, terms, and for a property its predicates."""
+    """Return the lines of a stub: the type and terms of another entity, and the predicates of a property."""
     kind = mentioned_type(entity_id)
     if kind is None:
         return []
@@ -86,10 +86,10 @@ def map_with_stubs(
     entity: Mapping[str, Any], context: MappingContext, describe: Describe, redirects: Iterable[str] = ()
 ) -> list[str]:
     """
-    Map an entity to all that Special:EntityData exports of it.
+    Map an entity to everything that Special:EntityData exports of it.
 
     Args:
-        describe: terms of the entities that it refers to; those that it knows nothing of are left out.
+        describe: returns the terms of an entity that this one refers to; for None there is no stub.
         redirects: ids that redirect to the entity.
 
     Raises:

@@ -27,7 +27,7 @@ def _fraction_digits(amount: str) -> int:
 
 
 def _order_of_uncertainty(amount: str, upper: str, lower: str) -> int:
-    """Return the exponent of the last certain digit: that of the distance to the nearer bound."""
+    """Return the exponent of the last certain digit: the magnitude of the distance to the nearer bound."""
     distance = min(float(amount) - float(lower), float(upper) - float(amount))
     if distance == 0:
         return -_fraction_digits(amount)

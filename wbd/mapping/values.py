@@ -1,6 +1,6 @@
-"""Data values to RDF objects: a simple term, and for some types a value node with the details.
+"""Turn data values into RDF objects: a simple term, and for some types a value node with the details.
 
-A builder takes the ``value`` of a datavalue and returns a term or a Deep value. For a broken one, which Wikibase cannot
+A builder takes the ``value`` of a datavalue and returns a term or a FullValue. For a broken one, which Wikibase cannot
 read (entity/values.py), it returns None or raises one of BROKEN; build() makes None of both.
 """
 
@@ -27,14 +27,14 @@ from wbd.rdf.terms import (
 )
 
 
-class Deep:
+class FullValue:
     """
-    A value with more than its simple term.
+    A value that has more than a simple term: a value node, a normalized form, or both.
 
     Attributes:
         simple: object of wdt:, ps:, pq:, pr:.
         node: object of psv:, pqv:, prv:, or None.
-        lines: the triples of the value nodes, this one's and its normalized one's.
+        lines: the triples of the value node and of its normalized node.
         normalized: object of psn:, pqn:, prn:, or None.
         direct: object of wdtn:, or None.
     """
@@ -56,7 +56,7 @@ class Deep:
         self.direct = direct
 
 
-Term = str | Deep
+Term = str | FullValue
 Builder = Callable[[Any], Term | None]
 _TYPE: Final = f"<{RDF}type>"
 _XSD_DECIMAL: Final = f"^^<{XSD}decimal>"
@@ -66,7 +66,7 @@ _XSD_DATETIME: Final = f"^^<{XSD}dateTime>"
 _WKT: Final = f"^^<{GEO}wktLiteral>"
 
 BROKEN: Final = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
-"""What a broken value raises in code that takes its shape for granted."""
+"""Exceptions that a broken value raises in code that takes its shape for granted."""
 
 # Bound on remembered times: some 10 MB.
 _TIMES_KEPT: Final = 10_000
@@ -89,7 +89,7 @@ def _string(value: Any) -> str:
 
 
 def _iri_or_literal(text: str) -> str:
-    """Return an IRI; without a scheme it cannot be one, and stays as it is in a literal."""
+    """Return an IRI; text without a scheme becomes a literal, because it cannot be an IRI."""
     address = text.strip(TRIMMED)
     return iri(address) if is_absolute(address) else literal(address)
 
@@ -112,7 +112,7 @@ class ValueBuilders:
         self._vocabulary = vocabulary
         self._units = units
         self._formula = formula
-        self._times: dict[tuple[str, int, int, int, int, str], Deep | Literal[False]] = {}
+        self._times: dict[tuple[str, int, int, int, int, str], FullValue | Literal[False]] = {}
         self._wd = f"<{vocabulary.namespaces.wd}"
         self._wdv = f"<{vocabulary.namespaces.wdv}"
         self.by_datatype: dict[str, Builder] = {
@@ -123,7 +123,7 @@ class ValueBuilders:
             "math": self.math,
             "entity-schema": self.entity_schema,
         }
-        """Builders that the property's datatype asks for; they win."""
+        """Builders by the datatype of the property; they take precedence over by_type."""
         self.by_type: dict[str, Builder] = {
             "string": literal,
             "wikibase-entityid": self.entity,
@@ -163,7 +163,7 @@ class ValueBuilders:
         if pattern is None:
             return literal(identifier)
         link = iri(pattern.replace("$1", wiki_quote(identifier)))
-        return Deep(literal(identifier), normalized=link, direct=link)
+        return FullValue(literal(identifier), normalized=link, direct=link)
 
     def entity(self, value: Mapping[str, Any]) -> str:
         """Return the IRI of an entity."""
@@ -181,14 +181,14 @@ class ValueBuilders:
             raise ValueError("a text without language")
         return f"{literal(_string(value['text']))}{language_suffix(language)}"
 
-    def time(self, value: Mapping[str, Any]) -> Deep | None:
+    def time(self, value: Mapping[str, Any]) -> FullValue | None:
         """Return a point in time with precision, timezone and calendar."""
         timezone = _integer(value["timezone"])
         before = _integer(value["before"])
         after = _integer(value["after"])
         precision = _integer(value["precision"])
         calendar = _string(value["calendarmodel"])
-        # References repeat the day on which they were looked up; most times come again.
+        # References repeat the day of their retrieval, so that most times occur more than once.
         key = (_string(value["time"]), timezone, before, after, precision, calendar)
         known = self._times.get(key)
         if known is None:
@@ -199,7 +199,7 @@ class ValueBuilders:
 
     def _time(
         self, time: str, timezone: int, before: int, after: int, precision: int, calendar: str
-    ) -> Deep | Literal[False]:
+    ) -> FullValue | Literal[False]:
         timestamp = normalize_timestamp(time)
         if timestamp is None or not is_time_range(timezone, before, after, precision) or not calendar:
             return False
@@ -207,7 +207,7 @@ class ValueBuilders:
         simple = f'"{timestamp}"' if stamp is None else f'"{stamp}"{_XSD_DATETIME}'
         name = hashes.md5(hashes.time_serialization(timestamp, timezone, before, after, precision, calendar))
         node = f"{self._wdv}{name}>"
-        return Deep(
+        return FullValue(
             simple,
             node,
             (
@@ -233,7 +233,7 @@ class ValueBuilders:
             lines.append(f'{node} <{WIKIBASE}quantityLowerBound> "{lower}"{_XSD_DECIMAL} .')
         return node, lines
 
-    def quantity(self, value: Mapping[str, Any]) -> Deep | None:
+    def quantity(self, value: Mapping[str, Any]) -> FullValue | None:
         """Return an amount with unit, bounds, and the same in standard units where they are known."""
         amount = decimal(value["amount"])
         unit = _string(value["unit"])
@@ -251,19 +251,19 @@ class ValueBuilders:
         node, lines = self._quantity_node(amount, unit, upper, lower)
         conversion = self._units.get(unit) or self._units.get(f"{self._vocabulary.entity_base}{unit}")
         if conversion is None:
-            return Deep(simple, node, tuple(lines))
+            return FullValue(simple, node, tuple(lines))
         factor, standard = conversion
         if standard == unit:
             lines.append(f"{node} <{WIKIBASE}quantityNormalized> {node} .")
-            return Deep(simple, node, tuple(lines), normalized=node)
+            return FullValue(simple, node, tuple(lines), normalized=node)
         converted = convert(amount, upper, lower, factor)
         standard_node, standard_lines = self._quantity_node(converted[0], standard, *converted[1:])
         lines += standard_lines
         lines.append(f"{standard_node} <{WIKIBASE}quantityNormalized> {standard_node} .")
         lines.append(f"{node} <{WIKIBASE}quantityNormalized> {standard_node} .")
-        return Deep(simple, node, tuple(lines), normalized=standard_node)
+        return FullValue(simple, node, tuple(lines), normalized=standard_node)
 
-    def coordinate(self, value: Mapping[str, Any]) -> Deep | None:
+    def coordinate(self, value: Mapping[str, Any]) -> FullValue | None:
         """Return a position with precision and globe."""
         latitude = degrees(value["latitude"])
         longitude = degrees(value["longitude"])
@@ -290,7 +290,7 @@ class ValueBuilders:
             lines.append(f"{node} {_TYPE} <{WIKIBASE}GeoAutoPrecision> .")
         digits = hashes.php_float(precision)
         lines.append(f'{node} <{WIKIBASE}geoPrecision> "{digits}"{_XSD_DOUBLE} .')
-        return Deep(f"{literal(point)}{_WKT}", node, tuple(lines))
+        return FullValue(f"{literal(point)}{_WKT}", node, tuple(lines))
 
 
 def serialize(datavalue: Any) -> str:

@@ -160,20 +160,20 @@ class Vocabulary:
 
     @cached_property
     def skolem_base(self) -> str:
-        """IRI before the label of what would be a blank node, on the host of the entities (RDF 1.1, section 3.5)."""
+        """The IRI in front of a blank node's label, on the host of the entities (RDF 1.1, section 3.5)."""
         parts = urlsplit(self.entity_base)
         return f"{parts.scheme}://{parts.netloc}/.well-known/genid/"
 
     @property
     def prefixes(self) -> dict[str, str]:
         """Return prefix -> namespace IRI, in the order of Wikibase's Turtle; one dict, which is not to be changed."""
-        # To copy it, or to read it through a proxy, takes longer than to write the Turtle of a small diff.
+        # Copying it, or reading it through a proxy, takes longer than writing the Turtle of a small diff.
         prefixes: dict[str, str] = self.__dict__["_prefixes"]
         return prefixes
 
     @cached_property
     def shorten(self) -> Shortener:
-        """Shortens IRIs by the prefixes; remembers what it has shortened."""
+        """Shortens IRIs by the prefixes and caches the results."""
         return Shortener(self.prefixes)
 
     def locate(self, entity_id: str) -> tuple[Namespaces, str]:

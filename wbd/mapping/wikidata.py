@@ -1,7 +1,7 @@
-"""What entity JSON does not tell about Wikidata: standard units, and the IRIs of well-known identifiers.
+"""Facts about Wikidata that entity JSON lacks: standard units, and the IRIs of well-known identifiers.
 
-A starting set, so that a first run shows normalized values. An installation brings its own in the file of
-wikibase_rdf_config; property_facts reads what that file says of properties off their entities.
+This is a starting set, so that a first run shows normalized values. An installation brings its own in the file of
+wikibase_rdf_config; property_facts reads the entries of properties from their entities.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ENTITY: Final = "http://www.wikidata.org/entity/"
 FORMATTER_PROPERTY: Final = "P1921"
 """Wikidata's property for the IRI pattern of an identifier."""
 
-# SI units and the like: what they measure is stored in them, so they convert to themselves.
+# SI units and other units that quantities are normalized to; they convert to themselves.
 _STANDARD: Final = (
     "Q199 Q11570 Q11573 Q11574 Q11579 Q12438 Q25236 Q25250 Q25269 Q25272 Q25343 Q25406 Q25517 Q33680 Q39369 Q41509 "
     "Q44395 Q47083 Q83216 Q102573 Q103246 Q131255 Q163343 Q163354 Q169893 Q170804 Q177612 Q179836 Q182429 Q190095 "
@@ -103,11 +103,13 @@ def property_facts(entity: Mapping[str, Any], pattern_property: str = FORMATTER_
     """
     Return the datatype of a property entity, and its IRI pattern if it has one.
 
-    The best statement counts; of several the first.
+    The pattern is the value of the best statement; the first one wins a tie.
     """
     ranked: dict[str, str] = {}
     for statement in claims_of(entity).get(pattern_property, ()):
-        value = statement["mainsnak"].get("datavalue", {}).get("value")
+        datavalue = statement["mainsnak"].get("datavalue")
+        # A broken snak can have anything there.
+        value = datavalue.get("value") if isinstance(datavalue, dict) else None
         if isinstance(value, str):
             ranked.setdefault(statement.get("rank", "normal"), value)
     return entity["datatype"], ranked.get("preferred") or ranked.get("normal")

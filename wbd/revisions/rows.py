@@ -1,8 +1,8 @@
-"""A checked entity becomes the rows of the tables that describe its head. Pure.
+"""Turn a checked entity into the rows of the tables that describe its head. Pure.
 
-Each table's rows are keyed within the entity, so that the store can write only what differs. Content hashes are
-Wikibase's own where a snak or reference has one, else SHA-256 of the canonical JSON, so equal content counts as
-equal across entities of one source.
+Rows are keyed within the entity, so that the store writes only the rows that differ. A content hash is Wikibase's own
+where the snak or reference has one, and SHA-256 of the canonical JSON otherwise, so that equal content of entities from
+one source has equal hashes.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ TABLES = (BACKLINKS, STATEMENTS, QUALIFIERS, REFERENCES, TERMS, LEXEME_TERMS, SI
 
 @dataclass(frozen=True, slots=True)
 class EntityRows:
-    """What the tables hold for one head; sitelink_id is the hash of its sitelinks, None if it has none."""
+    """The rows of one head; sitelink_id is the hash of its sitelinks, None if it has none."""
 
     tables: dict[Table, TableRows]
     sitelink_id: str | None
 
 
 def no_rows() -> EntityRows:
-    """Return what describes a deleted entity."""
+    """Return the rows of a deleted entity: none."""
     return EntityRows({table: {} for table in TABLES}, None)
 
 
 def rows_of(entity: Entity) -> EntityRows:
-    """Return every row that describes *entity* as a head; a redirect has but one."""
+    """Return every row that describes *entity* as a head; a redirect has exactly one."""
     tables: dict[Table, TableRows] = {table: {} for table in TABLES}
     if entity.redirect is not None:
         tables[REDIRECTS][()] = (entity.redirect,)
@@ -107,7 +107,7 @@ def _add_statements(tables: dict[Table, TableRows], holder: Json) -> None:
         for statement in group:
             content = {key: value for key, value in statement.items() if key != "id"}
             statements[(statement["id"],)] = (property_id, _digest(content), 1)
-            # The value of the main snak only: the documents' table has one property for a row, the statement's.
+            # Only the main snak counts, because a row of this table has one property, which is the statement's.
             target = _entity_value(statement["mainsnak"])
             if target is not None:
                 backlinks[(target, property_id)] = ()
@@ -146,6 +146,6 @@ def _digest(value: Any) -> str:
 
 
 def _count(rows: TableRows, key: RowKey, values: RowValues) -> None:
-    """Add a row whose last value counts how often its key came."""
+    """Add a row whose last value counts the occurrences of its key."""
     present = rows.get(key)
     rows[key] = (*values, 1) if present is None else (*present[:-1], int(present[-1]) + 1)

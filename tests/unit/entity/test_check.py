@@ -1,4 +1,4 @@
-"""Checked entities have the shape that the rest takes for granted, and one hash for one content."""
+"""The check refuses malformed entities with their JSON path, and gives equal content one hash."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def test_empty_maps_of_php_and_missing_ones_are_the_same_content() -> None:
 
 @pytest.mark.parametrize("value", ["x", {"en": "x"}, ["x", {"claims": []}, None], 5])
 def test_members_of_lexemes_can_be_anything_in_an_item(value: Any) -> None:
-    """make fuzz found that they were taken for forms."""
+    """Found by make fuzz: members of an item were taken for the forms of a lexeme."""
     item = {"type": "item", "id": "Q1", "forms": value, "senses": value}
     assert check_entity(item).content_hash != content_hash({"type": "item", "id": "Q1"})
 

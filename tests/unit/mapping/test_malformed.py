@@ -1,4 +1,4 @@
-"""Bad input: whatever stands in an entity, it maps to sound triples or is a BadEntity with its place."""
+"""Bad input: whatever an entity contains, it maps to sound triples or is a BadEntity with its place."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from wbd.mapping.entity import MappingContext, map_entity
 from wbd.mapping.sites import SiteTable, canonical_language, wikidata_site
 from wbd.mapping.times import xsd_datetime
 from wbd.mapping.units import convert
-from wbd.mapping.values import Deep, ValueBuilders
+from wbd.mapping.values import FullValue, ValueBuilders
 from wbd.mapping.vocabulary import GREGORIAN, JULIAN, Site, Vocabulary
 from wbd.rdf.terms import iri, language_suffix, literal, wiki_quote
 
@@ -153,7 +153,7 @@ def test_units_are_converted_exactly_and_rounded_to_what_is_certain() -> None:
 
 def test_bounds_the_wrong_way_round_give_no_value() -> None:
     bounded = {"amount": "+5", "unit": "1", "upperBound": "+10", "lowerBound": "-10"}
-    assert isinstance(BUILDERS.quantity(bounded), Deep)
+    assert isinstance(BUILDERS.quantity(bounded), FullValue)
     assert BUILDERS.quantity({**bounded, "upperBound": "+4"}) is None
     assert BUILDERS.quantity({**bounded, "lowerBound": "+6"}) is None
     assert BUILDERS.quantity({**bounded, "lowerBound": None}) is None
@@ -173,7 +173,7 @@ def test_bounds_are_compared_as_numbers(amount: object, distance: object) -> Non
 def test_a_globe_other_than_the_earth_is_named_in_the_point() -> None:
     moon = {"latitude": 1, "longitude": 2.5, "precision": None, "globe": "http://www.wikidata.org/entity/Q405"}
     value = BUILDERS.coordinate(moon)
-    assert isinstance(value, Deep)
+    assert isinstance(value, FullValue)
     assert value.simple.startswith('"<http://www.wikidata.org/entity/Q405> Point(2.5 1)"^^')
     assert any("GeoAutoPrecision" in line for line in value.lines)
     assert any('"0.00027777777777778"' in line for line in value.lines)
