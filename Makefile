@@ -4,6 +4,7 @@ PY := $(VENV)/bin/python
 DUMP ?=
 ENTITIES ?= 500
 KILLS ?= 200
+OLD ?= 20c0dbc
 SEED ?=
 FUZZ_S ?= 60
 COVER ?= tests
@@ -15,8 +16,8 @@ COVERAGE := build/coverage
 EXTENSIONS := rdf/_setdiff diff/_spans rdf/_turtle ids/_segment
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
-.PHONY: demo up down test generate test-light-client coverage native-sanitize fuzz chaos-ids check docs format bench \
-    bench-ids bench-diff engines clean
+.PHONY: demo up down test test-upgrade generate test-light-client coverage native-sanitize fuzz chaos-ids check docs \
+    format bench bench-ids bench-diff engines clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -36,6 +37,9 @@ test-light-client: $(VENV)/.installed  ## wbd.ids in a throw-away environment th
 	$(PY) -m venv build/light
 	build/light/bin/python -m pip install --quiet --disable-pip-version-check --no-deps . hiredis
 	WBD_LIGHT_PYTHON=$(CURDIR)/build/light/bin/python $(PY) -m pytest tests/unit/ids/test_light_client.py
+
+test-upgrade: $(VENV)/.installed engines  ## migrate the tables of release OLD while its workers run; needs the git history
+	$(PY) -m tests.upgrade.run --release $(OLD)
 
 native-sanitize: $(VENV)/.installed  ## the native tests, with the C code built under ASan and UBSan
 	mkdir -p $(SANITIZED)

@@ -53,8 +53,8 @@ EXTENSIONS = [
     ),
     Extension(
         "wbd.diff._spans",
-        sources=["wbd/diff/_spans.c", "wbd/diff/spans.c", "wbd/diff/spans_parts.c"],
-        depends=["wbd/diff/spans.h", "wbd/diff/spans_json.h", "wbd/diff/spans_reader.h"],
+        sources=["wbd/diff/_spans.c", "wbd/diff/spans.c"],
+        depends=["wbd/diff/spans.h"],
         extra_compile_args=FLAGS,
     ),
     Extension(

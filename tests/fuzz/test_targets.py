@@ -41,7 +41,7 @@ FAULTS: list[tuple[str, str, str, Callable[[Any], Any]]] = [
     ("entity_diff", "entity_diff", "diff_entities", changing(lambda diff: RdfDiff(diff.added[1:], diff.removed[1:]))),
     ("entity_diff", "entity_diff", "diff_entities", changing(lambda diff: RdfDiff(diff.added, diff.removed))),
     ("snapshots", "snapshots", "diff_snapshots", changing(lambda diff: RdfDiff(diff.added[1:], diff.removed))),
-    ("snapshots", "snapshots", "compare_twin", changing(lambda found: found and (*found[:2], 0, *found[3:]))),
+    ("snapshots", "snapshots", "compare_twin", changing(lambda found: found and (found[0], 0, found[2]))),
     ("documents", "documents", "read_pair", changing(lambda pair: pair[::-1])),
     ("documents", "documents", "diff_graphs", changing(lambda diff: RdfDiff(diff.added))),
     ("blank_nodes", "blank_nodes", "label_by_content", lambda _: lambda lines, _limit: sorted(lines)),

@@ -18,8 +18,6 @@ from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.entity.check import check_entity
 from wbd.events.entity_diff import EntityDiff
-from wbd.mapping.config import mapping_context
-from wbd.mapping.context import FLAVOURS
 from wbd.revisions import Revisions, RevisionStore, WriteResult
 from wbd.runtime import logs
 from wbd.runtime.clock import Clock
@@ -29,6 +27,7 @@ from wbd.settings.load import load
 from wbd.settings.settings import Settings
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
+from wbd.wiki import Wiki as OpenWiki
 from wbd.workers.entity_change import EntityChangeWorker
 from wbd.workers.entity_diff import EntityDiffWorker, pace_of
 
@@ -64,7 +63,7 @@ class Wiki:
             Database(settings.database_address(), max_connections=2),
             objects or open_store(settings.objects_address(), settings.s3_revisions_bucket),
             EventProducer(settings.brokers(), delivery_timeout_s=3.0),
-            mapping_context(settings, FLAVOURS[settings.entity_diff_flavour]),
+            OpenWiki(settings).mapping(settings.entity_diff_flavour),
             settings,
             replace(pace_of(settings), **(pace or {})),
         )

@@ -13,10 +13,9 @@ from tests.kafka.conftest import A_MINUTE_S, Wiki, clock_of_today, started, unti
 from tests.kafka.triple_store import TripleStore, parsed
 from wbd.demo.entities import EntityGenerator
 from wbd.diff_stream.requests import DiffRequests
-from wbd.mapping.config import mapping_context
-from wbd.mapping.context import FLAVOURS
 from wbd.mapping.entity import map_entity
 from wbd.rdf.formats import FORMATS, write_lines
+from wbd.wiki import Wiki as OpenWiki
 
 
 def without_number(entity: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +56,7 @@ class History:
 
 def heads(wiki: Wiki, flavour: str, rdf_format: str) -> set[str]:
     """Return the whole export of the heads, as a store has it, which writes numbers in one way."""
-    context = mapping_context(wiki.settings, FLAVOURS[flavour])
+    context = OpenWiki(wiki.settings).mapping(flavour)
     keys = wiki.db.query(
         "SELECT r.snapshot_key FROM entity_head h JOIN entity_revisions r"
         " ON r.entity_id = h.entity_id AND r.revision_id = h.head_revision_id WHERE NOT h.is_deleted"

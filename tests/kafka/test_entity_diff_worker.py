@@ -13,10 +13,10 @@ from tests.kafka.conftest import A_MINUTE_S, AN_HOUR_S, Wiki, clock_of_today, ru
 from wbd.demo.entities import EntityGenerator
 from wbd.engines.mysql import Transaction
 from wbd.errors import BrokerUnavailable, LeaseLost
-from wbd.mapping.config import mapping_context
 from wbd.mapping.entity import map_entity
 from wbd.revisions.revision import shard_of
 from wbd.stack.kafka import KafkaBroker
+from wbd.wiki import Wiki as OpenWiki
 
 
 def item(number: int, label: str = "first", **more: Any) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def test_applying_all_events_gives_the_triples_of_the_head(wiki: Wiki) -> None:
         assert removed <= graph, f"{event.entity_id} r{event.revision_id} removes what is not there"
         assert not added & graph, f"{event.entity_id} r{event.revision_id} adds what is there"
         graphs[event.entity_id] = (graph - removed) | added
-    context = mapping_context(wiki.settings)
+    context = OpenWiki(wiki.settings).mapping()
     for entity_id, head in heads.items():
         lines = "\n".join(map_entity(head, context))
         expected = {str(quad.triple) for quad in ox.parse(lines.encode(), ox.RdfFormat.N_TRIPLES)}

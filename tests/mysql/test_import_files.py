@@ -1,4 +1,4 @@
-"""Files of entities go in once, whatever their form; what is bad is set aside with its place and the rest goes on."""
+"""An entity goes in once, whatever the form of its file; bad lines are set aside and the others go in."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_a_redirect_needs_an_entity_and_a_target_that_stands(revisions: Revision
         revisions.redirect("Q3", "Q2")
     with pytest.raises(NoSuchEntity, match="Q9: no such entity"):
         revisions.redirect("Q3", "Q9")
-    with pytest.raises(NoSuchEntity, match="Q9: no such entity; only what is stored"):
+    with pytest.raises(NoSuchEntity, match="Q9: no such entity; only a stored entity"):
         revisions.redirect("Q9", "Q1")
     assert dump(db) == before
     revisions.delete("Q1")

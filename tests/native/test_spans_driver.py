@@ -1,4 +1,4 @@
-"""spans.c and spans_parts.c without Python, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+"""spans.c without Python, under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRIVER = Path(__file__).with_name("spans_test.c")
 
 @pytest.fixture(scope="module")
 def driver(compile_c: Compile) -> Path:
-    return compile_c("spans_test", [DRIVER, DIFF / "spans.c", DIFF / "spans_parts.c"], [*MEMORY, *WRAP])
+    return compile_c("spans_test", [DRIVER, DIFF / "spans.c"], [*MEMORY, *WRAP])
 
 
 def test_changed_snapshots_are_read_within_their_ends(driver: Path) -> None:

@@ -27,7 +27,6 @@ from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
 from wbd.group.control import State, Supervisor
 from wbd.group.reports import worker_report
-from wbd.mapping.config import mapping_context
 from wbd.runtime.report import Report
 from wbd.runtime.table import WORKERS
 from wbd.settings.load import environment_with, load
@@ -35,6 +34,7 @@ from wbd.settings.settings import Settings
 from wbd.settings.state_dir import StateDir
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
+from wbd.wiki import Wiki
 
 
 def troubled_by(report: Report) -> str | None:
@@ -143,7 +143,7 @@ def check_everything_came_through(group: Group, replay: Replay) -> None:
         assert replay.wait_for(expected, stalled_s=60) == set()
         assert replay.trouble is None
         assert replay.result.out_of_order == []
-        assert replay.differing(db, objects, mapping_context(settings)) == []
+        assert replay.differing(db, objects, Wiki(settings).mapping()) == []
         until(lambda: db.query("SELECT COUNT(*) FROM event_outbox") == [(0,)], "the outbox to empty")
     finally:
         db.close()

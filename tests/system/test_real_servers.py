@@ -17,12 +17,12 @@ from wbd.demo import run as demo_run
 from wbd.demo.replay import Replay
 from wbd.engines.mysql import Database
 from wbd.engines.objects import open_store
-from wbd.mapping.config import mapping_context
 from wbd.runtime.table import WORKERS
 from wbd.settings.kinds import DatabaseAddress
 from wbd.settings.load import environment_with, load
 from wbd.stack.kafka import KafkaBroker
 from wbd.stack.mariadb import MariaDB
+from wbd.wiki import Wiki
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_the_group_works_on_servers_of_the_settings_and_starts_none_of_its_own(e
         expected = set(db.query("SELECT entity_id, revision_id FROM entity_revisions"))
         assert len(expected) == 200
         assert replay.wait_for(expected, stalled_s=60) == set()
-        assert replay.differing(db, objects, mapping_context(settings)) == []
+        assert replay.differing(db, objects, Wiki(settings).mapping()) == []
         assert len(list(objects.list_keys())) == 200
         replay.stop()
         db.close()

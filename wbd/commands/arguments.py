@@ -1,4 +1,4 @@
-"""Numbers on the command line, with bounds; what is outside is refused with what is allowed."""
+"""Numbers on the command line; one outside its bounds is refused with the allowed range."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """Return a converter for argparse."""
+    """Return a converter for argparse that accepts whole numbers from *least* to *most*."""
 
     def convert(text: str) -> int:
-        # As many digits as the bound has: Python refuses to read thousands.
+        # Longer texts are over every bound, and Python refuses to read numbers of thousands of digits.
         digits = text if text.isascii() and text.isdigit() and len(text) <= 20 else "-1"
         value = int(digits)
         if not least <= value <= most:
@@ -21,7 +21,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def seconds(least: float, most: float) -> Callable[[str], float]:
-    """Return a converter for argparse."""
+    """Return a converter for argparse that accepts seconds from *least* to *most*."""
 
     def convert(text: str) -> float:
         try:

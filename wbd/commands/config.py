@@ -1,4 +1,4 @@
-"""``wbd config``: the settings in force, and where each came from."""
+"""wbd config: print the settings in force and the origin of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def config(args: argparse.Namespace) -> int:
     Print every setting, its value (secrets as ***) and its origin.
 
     Raises:
-        BadInput: a part that the name of no setting holds.
+        BadInput: no setting's name contains one of the parts.
     """
     loaded = load()
     for part in args.name:
@@ -46,7 +46,7 @@ def config(args: argparse.Namespace) -> int:
 
 
 def _suggestion(part: str) -> str:
-    """Name settings, or words of their names, that are close to what was asked for."""
+    """Return the settings, or words of their names, that resemble *part*."""
     words = {word for name in Settings.model_fields for word in name.split("_")}
     close = difflib.get_close_matches(part.lower(), [*Settings.model_fields, *sorted(words)], n=3, cutoff=0.7)
     return f"; did you mean {', '.join(close)}?" if close else ""

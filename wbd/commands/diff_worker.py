@@ -14,11 +14,11 @@ from rich.table import Table
 from wbd.commands.arguments import seconds, whole_number
 from wbd.commands.terminal import print_table
 from wbd.diff_stream.requests import Answer, DiffRequests
-from wbd.engines.mysql import Database
 from wbd.entity.ids import parse_id
 from wbd.errors import BadInput
 from wbd.runtime.clock import iso
 from wbd.settings.load import load
+from wbd.wiki import Wiki
 
 _EXIT_OK, _EXIT_SET_ASIDE, _EXIT_TROUBLE = 0, 1, 2
 _LOOK_EVERY_S = 0.2
@@ -30,17 +30,14 @@ def reconcile(args: argparse.Namespace) -> int:
     entity_ids = list(dict.fromkeys(map(_checked, args.entity)))
     if len(entity_ids) > _MAX_ENTITIES:
         raise BadInput(f"{len(entity_ids)} entities at once, at most {_MAX_ENTITIES}; nothing was asked for")
-    db = Database(load().settings.database_address(), max_connections=1)
-    try:
-        requests = DiffRequests(db)
+    with Wiki(load().settings) as wiki:
+        requests = DiffRequests(wiki.database)
         if unknown := requests.unknown(entity_ids):
             raise BadInput(f"no entity {', '.join(unknown)} in this wiki; nothing was asked for")
         asked_at = requests.ask(entity_ids)
         if args.timeout == 0:
             return _EXIT_OK
         answers = _wait(requests, entity_ids, asked_at, args)
-    finally:
-        db.close()
     late = [entity_id for entity_id in entity_ids if entity_id not in answers]
     if late:
         sys.stderr.write(
@@ -53,11 +50,8 @@ def reconcile(args: argparse.Namespace) -> int:
 
 def failures(args: argparse.Namespace) -> int:
     """Print the revisions that were set aside, newest first."""
-    db = Database(load().settings.database_address(), max_connections=1)
-    try:
-        found = DiffRequests(db).set_aside(args.limit)
-    finally:
-        db.close()
+    with Wiki(load().settings) as wiki:
+        found = DiffRequests(wiki.database).set_aside(args.limit)
     if args.json:
         for each in found:
             line = asdict(each) | {"failed_at": iso(each.failed_at.replace(tzinfo=UTC))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -15,15 +15,14 @@ from rich.text import Text
 
 from wbd.commands.arguments import whole_number
 from wbd.commands.terminal import print_table
-from wbd.engines.mysql import Database
-from wbd.engines.objects import open_store
 from wbd.entity.ids import MAX_ID
 from wbd.errors import BadEntity, BadInput, EditRefused, HeadMoved
 from wbd.importing.reader import read_entities
-from wbd.revisions import MAX_HISTORY, MAX_USER_ID, Revision, Revisions, RevisionStore, WriteResult
+from wbd.revisions import MAX_HISTORY, MAX_USER_ID, Revision, Revisions, WriteResult
 from wbd.runtime.clock import iso
 from wbd.settings.load import load
 from wbd.settings.settings import Settings
+from wbd.wiki import Wiki
 
 _EXIT_REFUSED = 1
 _DEFAULT_HISTORY = 50
@@ -178,9 +177,8 @@ def _add_edit_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[Revisions]:
-    objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
-    with closing(Database(settings.database_address(), max_connections=2)) as db:
-        yield Revisions(RevisionStore(db, objects, change_topic=settings.kafka_entitychange_json_topic))
+    with Wiki(settings, connections=2) as wiki:
+        yield wiki.revisions
 
 
 def _read(path: str, max_bytes: int) -> tuple[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,11 +21,9 @@ from rich.table import Table
 
 from wbd.commands.arguments import whole_number
 from wbd.commands.terminal import print_table
-from wbd.engines.mysql import Database
-from wbd.engines.objects import open_store
 from wbd.importing.importer import ImportProgress, ImportReport, import_files
-from wbd.revisions.store import RevisionStore
 from wbd.settings.load import load
+from wbd.wiki import Wiki
 
 _EXIT_REJECTED = 1
 _EXIT_TROUBLE = 2
@@ -43,9 +41,9 @@ def add_arguments(commands: Any) -> None:
         "import",
         help="import entities from dumps and entity files",
         description="Import a Wikidata JSON dump (array or one entity a line), single entities or Special:EntityData"
-        " JSON; plain, gzip, bzip2 or zstd, whatever the name. What is stored already is left alone, so an import that"
-        " was cut short is completed by running it again. What cannot be taken goes to FILE.rejected.jsonl. Exit code"
-        " 0: all is in; 1: something was rejected; 2: trouble; 130: stopped by Ctrl-C.",
+        " JSON; plain, gzip, bzip2 or zstd, whatever the name. Content that is already stored is left alone, so an"
+        " interrupted import is completed by running it again. Lines that cannot be taken go to FILE.rejected.jsonl."
+        " Exit code 0: all is in; 1: something was rejected; 2: trouble; 130: stopped by Ctrl-C.",
         epilog="examples: wbd import latest-all.json.bz2 | wbd import Q42.json Q64.json | zstdcat x.zst | wbd import -",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or - for standard input")
@@ -55,7 +53,7 @@ def add_arguments(commands: Any) -> None:
         "--give-up",
         type=whole_number(0, 10**9),
         metavar="SECONDS",
-        help="stop when the database or the objects are away for so long (default: wait until they are back)",
+        help="stop when the database or the objects have been away for this long (default: wait until they are back)",
     )
     parser.add_argument("--editor-id", type=whole_number(1, _MAX_EDITOR_ID), metavar="N", help="user of the wiki")
     parser.add_argument("--summary", default="", metavar="TEXT", help="edit summary of the revisions")
@@ -76,15 +74,14 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"wbd import: --rejects {args.rejects}: no such folder\n")
         return _EXIT_TROUBLE
     threads = args.threads or settings.import_threads
-    objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
     with (
-        closing(Database(settings.database_address(), max_connections=threads + 1)) as db,
+        Wiki(settings, connections=threads + 1) as wiki,
         _stop_on_signals() as stop,
         _progress(quiet=args.quiet) as on_progress,
     ):
         report = import_files(
             args.files,
-            RevisionStore(db, objects, change_topic=settings.kafka_entitychange_json_topic),
+            wiki.store,
             threads=threads,
             max_line_bytes=settings.import_max_line_bytes,
             rejects_folder=args.rejects,

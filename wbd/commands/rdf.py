@@ -24,7 +24,6 @@ from wbd.diff.entities import diff_entities
 from wbd.diff.graphs import diff_documents, has_own_labels
 from wbd.entity.check import find_fault
 from wbd.errors import BadEntity, BadInput, GraphTooHard
-from wbd.mapping.config import mapping_context
 from wbd.mapping.context import FLAVOURS, MappingContext
 from wbd.mapping.entity import FAULTS
 from wbd.rdf.documents import N_QUADS, TRIG, Document, read_document
@@ -33,6 +32,7 @@ from wbd.rdf.graph_diff import RdfDiff
 from wbd.rdf.labels import label_by_content, rdfc_lines, split_line
 from wbd.rdf.versions import read_pair
 from wbd.settings.load import load
+from wbd.wiki import Wiki
 
 _SAME: Final = 0
 _DIFFERENT: Final = 1
@@ -152,7 +152,7 @@ def diff(args: argparse.Namespace) -> int:
             f"{old.name} is {old.kind} and {new.name} is {new.kind}; both sides have to be entities, or both RDF"
             " (wbd rdf FILE makes RDF of an entity)"
         )
-    context = mapping_context(settings, FLAVOURS[args.flavour or "full"])
+    context = Wiki(settings).mapping(args.flavour or "full")
     if old.is_json or new.is_json:
         found, prefixes = _diff_json(old, new, args.entity, context), dict[str, str]()
     else:
@@ -242,7 +242,7 @@ def rdf(args: argparse.Namespace) -> int:
     """Write a file's entities or triples; return 1 when an entity was left out."""
     settings = load().settings
     file = read_file(args.file, args.kind)
-    context = mapping_context(settings, FLAVOURS[args.flavour or "full"])
+    context = Wiki(settings).mapping(args.flavour or "full")
     if file.is_json:
         return _write_entities(file, args.format, context)
     _refuse(args.flavour, "--flavour", "entity JSON")

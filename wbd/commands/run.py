@@ -1,4 +1,4 @@
-"""wbd run: one worker in the foreground."""
+"""wbd run: run one worker in the foreground."""
 
 from __future__ import annotations
 

@@ -23,10 +23,8 @@ from wbd.demo.entities import EntityGenerator
 from wbd.demo.replay import Replay, lag_percentiles_s
 from wbd.demo.takers import Taken, Takers
 from wbd.engines.mysql import Database
-from wbd.engines.objects import open_store
-from wbd.mapping.config import mapping_context
-from wbd.mapping.context import FLAVOURS
 from wbd.settings.settings import Settings
+from wbd.wiki import Wiki
 
 TAKERS = 4
 # Long enough for a start of the broker on a slow machine; the diffs of one batch take well below a second.
@@ -87,8 +85,8 @@ def run(
         import_dump: imports a file and returns its report's counts.
     """
     report = DemoReport()
-    db = Database(settings.database_address(), max_connections=2)
-    objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
+    wiki = Wiki(settings, connections=2)
+    db = wiki.database
     replay = Replay(settings.brokers(), settings.kafka_entity_diff_topic)
     takers = Takers(_taker_folder(settings), settings.ids_socket_path, TAKERS)
     try:
@@ -105,14 +103,14 @@ def run(
         _record_ids(report, takers.stop())
         replay.stop()
         _record_diffs(report, replay, missing)
-        context = mapping_context(settings, FLAVOURS[settings.entity_diff_flavour])
-        for entity_id in replay.differing(db, objects, context):
+        context = wiki.mapping(settings.entity_diff_flavour)
+        for entity_id in replay.differing(db, wiki.snapshots, context):
             report.wrong.append(f"{entity_id}: the triples after all events are not those of its head")
         _check_outbox(report, db)
     finally:
         takers.kill()
         replay.stop()
-        db.close()
+        wiki.close()
     return report
 
 

@@ -1,23 +1,23 @@
-"""What changed between two graphs, or between two revisions of an entity.
+"""Two revisions of an entity, parsed or as lines, become the triples that were added and removed. Pure, no I/O.
 
-Laws: apply(diff(a, b), a) is b as a set, added and removed share nothing, and nothing that a and b share is in
-either. Of both, the triples about shared nodes (shared.py) that came to the entity or left it whole are listed again,
-as linked and unlinked.
+Laws: apply(diff(a, b), a) equals b as a set; added and removed have no triple in common, and none that both a and b
+have. Triples about shared nodes (shared.py) that the entity gained or lost entirely are also listed separately, as
+linked and unlinked.
 
-Two revisions of an item differ in little. Their JSON is compared part by part (a term, a sitelink, the statements of
-a property, and of those one by one), and only parts that differ are mapped. Value nodes, reference nodes, truthy
-triples and the groups of wikis can belong to several parts: those that an unchanged part still has are left out. The
-result is the same as that of mapping both sides whole.
+Two revisions of an item differ in a few parts. Their JSON is compared part by part (a term, a sitelink, one statement
+of a property), and only parts that differ are mapped. Value nodes, reference nodes, truthy triples and the groups of
+wikis can belong to several parts, so those that an unchanged part still has are left out (unchanged.py). The result is
+that of mapping both revisions completely.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from wbd.diff.groups import Statement, compare_groups
 from wbd.diff.shared import subjects, with_shared
-from wbd.diff.unchanged import NOTHING, Rest, SharedByParts, truthy_kept, wiki_of
+from wbd.diff.unchanged import NO_PARTS, NodesOfParts, UnchangedParts, unchanged_truthy_lines, wiki_of
 from wbd.entity.walk import claims_of
 from wbd.mapping.context import PropertyTerms
 from wbd.mapping.entity import (
@@ -35,12 +35,9 @@ from wbd.mapping.vocabulary import Vocabulary
 from wbd.rdf.graph_diff import RdfDiff
 from wbd.rdf.terms import language_suffix
 
-if TYPE_CHECKING:
-    pass
-
 _Claims = Mapping[str, Sequence[Mapping[str, Any]]]
 
-# No JSON value: a member that is null is another thing than one that is not there.
+# No JSON value, so that a member that is null differs from one that is missing.
 _ABSENT: Final = object()
 
 # Types whose parts are compared one by one; the others are small.
@@ -49,16 +46,16 @@ _IN_PARTS: Final = ("item", "property")
 
 def diff_lines(old: Iterable[str], new: Iterable[str], vocabulary: Vocabulary | None = None) -> RdfDiff:
     """
-    Return what changed between two graphs of canonical lines; with a vocabulary also which shared nodes.
+    Return what changed between two graphs of canonical lines; with a vocabulary also the shared nodes among it.
 
-    By sets of str: to join, encode and decode the lines of a whole graph for the native difference takes longer than
-    it saves. Graphs that are text in bytes go through diff_ntriples.
+    Sets of str are faster here than the native difference, for which the lines of a whole graph would be joined,
+    encoded and decoded. Graphs that are text in bytes go through diff_ntriples.
     """
     before, after = set(old), set(new)
-    found = RdfDiff(added=sorted(after - before), removed=sorted(before - after))
+    diff = RdfDiff(added=sorted(after - before), removed=sorted(before - after))
     if vocabulary is None:
-        return found
-    return with_shared(found, vocabulary, lambda nodes: nodes & subjects(before), lambda nodes: nodes & subjects(after))
+        return diff
+    return with_shared(diff, vocabulary, lambda nodes: nodes & subjects(before), lambda nodes: nodes & subjects(after))
 
 
 def diff_entities(
@@ -74,14 +71,14 @@ def diff_entities(
     """
     Return what changed in the RDF of an entity.
 
-    Parts that are equal are not looked into: a fault in them goes unseen. They are compared as Python compares, to
-    which 1, 1.0 and true are equal, and 0 and -0.0: a change of one into the other alone goes unseen too. Snaks whose
-    values Wikibase tells apart have different hashes.
+    Equal parts are not inspected, so a fault in one is not reported. Equality is Python's: a change between 1, 1.0
+    and true, or between 0 and -0.0, is no change. Snaks whose values differ for Wikibase have different hashes.
 
     Args:
-        old: the entity before, or None when it did not exist or was deleted.
-        new: the entity after, or None when it is deleted.
-        old_revision: as revision_id of map_entity; the others alike.
+        old: the entity before, or None if it did not exist or was deleted.
+        new: the entity after, or None if it is deleted.
+        old_revision, new_revision: as revision_id of map_entity.
+        old_modified, new_modified: as modified of map_entity.
 
     Raises:
         BadEntity: a side breaks the data model.
@@ -89,11 +86,11 @@ def diff_entities(
     if old is not None and new is not None and comparable(old, new):
         sides = (Side(old, old_revision, old_modified), Side(new, new_revision, new_modified))
         try:
-            found = diff_parts(*sides, context)
+            diff = diff_parts(*sides, context)
         except FAULTS as error:
             raise_fault(error, old, new)
-        if found is not None:
-            return found
+        if diff is not None:
+            return diff
     before: list[str] = []
     after: list[str] = []
     if old is not None:
@@ -114,7 +111,7 @@ def comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 class Side:
-    """One revision, and the lines of its parts that the other one does not have."""
+    """One revision, and the lines of those parts that the other revision does not have."""
 
     __slots__ = ("entity", "mapper", "modified", "revision")
 
@@ -125,12 +122,12 @@ class Side:
         self.mapper: EntityMapper
 
     def start(self, elsewhere: Mapping[str, int]) -> None:
-        """Write the document node, which always differs; *elsewhere* is what it counts of other parts."""
+        """Write the document node, which always differs; *elsewhere* is added to what it counts."""
         self.mapper.elsewhere = elsewhere
         self.mapper.document(self.revision, self.modified)
 
     def write_sitelinks(self, other: Mapping[str, Any]) -> set[str]:
-        """Write the sitelinks that *other* does not have alike; return the wikis that they are to."""
+        """Write the sitelinks that *other* lacks or has otherwise; return their wikis."""
         wikis: set[str] = set()
         links, others = self.entity.get("sitelinks") or {}, other.get("sitelinks") or {}
         if links != others:
@@ -141,19 +138,19 @@ class Side:
         return wikis
 
     def write_statements(self, statements: Iterable[Statement], best: str, details: Iterable[Statement]) -> None:
-        """Write statements of one property, and only qualifiers and references of others; see Group."""
+        """Write statements of one property, and of *details* only qualifiers and references; see Group."""
         mapper = self.mapper.statement_mapper
         mapper.group(self.mapper.subject, statements, best)
         for statement in details:
             mapper.details(statement)
 
 
-def _write_terms(key: str, old: Side, new: Side, rest: Rest) -> bool:
+def _write_terms(key: str, old: Side, new: Side, unchanged_parts: UnchangedParts) -> bool:
     """
-    Write the terms that one side has and the other has not, compared as the literals that they become.
+    Write the terms that only one side has, compared as the literals that they become.
 
     Returns:
-        False if terms of *rest* would have to be compared too.
+        False if terms of *unchanged_parts* would have to be compared too.
     """
     before, after = old.entity.get(key) or {}, new.entity.get(key) or {}
     if before == after:
@@ -166,8 +163,8 @@ def _write_terms(key: str, old: Side, new: Side, rest: Rest) -> bool:
         _keyed_by_language(key, before) and _keyed_by_language(key, changed_after) and all(map(language_suffix, names))
     )
     if not distinct:
-        # One literal can come from two members then; all have to be compared.
-        if rest.terms:
+        # Two members can become one literal, so all have to be compared.
+        if unchanged_parts.has_terms:
             return False
         names = {**before, **after}
     removed = dict.fromkeys(member_texts(key, (before[name] for name in names if name in before)))
@@ -193,12 +190,12 @@ def _keyed_by_language(key: str, terms: Mapping[str, Any]) -> bool:
 
 def _separate(before: _Claims, after: _Claims, changed: Set[str], properties: Mapping[str, PropertyTerms]) -> bool:
     """
-    Tell whether no changed property group shares the node of a statement or the predicates with an unchanged one.
+    Tell whether changed and unchanged property groups have different statement nodes and predicates.
 
-    Statement ids are unique and groups are named after their property; in corrupt JSON they need not be. Different ids
-    can make one node (Q1$a and Q1-a), and so can spellings of a property (P1 and p1).
+    Only corrupt JSON repeats a statement id or has a group under another property's name. Different ids can make one
+    node (Q1$a and Q1-a), and so can spellings of a property (P1 and p1).
     """
-    # What is unchanged is the same on both sides.
+    # The old side stands for both.
     unchanged = [group for name, group in before.items() if name not in changed]
     if not (changed and unchanged):
         return True
@@ -218,15 +215,17 @@ def _separate(before: _Claims, after: _Claims, changed: Set[str], properties: Ma
     return True
 
 
-def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = NOTHING) -> RdfDiff | None:
+def diff_parts(
+    old: Side, new: Side, context: MappingContext, unchanged_parts: UnchangedParts = NO_PARTS
+) -> RdfDiff | None:
     """
     Compare two comparable sides part by part.
 
     Args:
-        rest: what both have besides.
+        unchanged_parts: parts omitted from both sides.
 
     Returns:
-        None when parts overlap in a way that only corrupt JSON has, or *rest* would have to be looked into.
+        None if parts overlap in a way that only corrupt JSON has, or *unchanged_parts* would have to be inspected.
 
     Raises:
         One of FAULTS: a side breaks the data model.
@@ -237,7 +236,7 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = NOTHI
         return None
     for side in (old, new):
         side.mapper = EntityMapper(side.entity, context)
-    elsewhere = _counts(old.mapper, new.mapper, rest)
+    elsewhere = _counts(old.mapper, new.mapper, unchanged_parts)
     wikis: set[str] = set()
     for side, other in ((old, new), (new, old)):
         side.start(elsewhere)
@@ -248,34 +247,42 @@ def diff_parts(old: Side, new: Side, context: MappingContext, rest: Rest = NOTHI
         old.write_statements(group.before, group.best_before, group.details_before)
         new.write_statements(group.after, group.best_after, group.details_after)
     for key in TERM_PREDICATES:
-        if not _write_terms(key, old, new, rest):
+        if not _write_terms(key, old, new, unchanged_parts):
             return None
     old_lines, new_lines = set(old.mapper.lines), set(new.mapper.lines)
     removed, added = old_lines - new_lines, new_lines - old_lines
-    # What is unchanged is the same on both sides; the old one stands for both.
-    kept = truthy_kept(groups, removed | added, old.mapper)
-    shared = SharedByParts(removed | added, wikis, context)
-    if shared.subjects or wikis:
+    # Unchanged parts are the same on both sides; the old side stands for both.
+    unchanged_lines = unchanged_truthy_lines(groups, removed | added, old.mapper)
+    nodes_of_parts = NodesOfParts(removed | added, wikis, context)
+    if nodes_of_parts.subjects or wikis:
         unchanged = [group for name, group in before.items() if name not in changed]
-        kept |= shared.kept(old.entity, new.entity, groups, unchanged, old.mapper, rest)
-    found = RdfDiff(added=sorted(added - kept), removed=sorted(removed - kept))
-    if not (shared.subjects or wikis):
-        return found
+        unchanged_lines |= nodes_of_parts.unchanged_lines(
+            old.entity, new.entity, groups, unchanged, old.mapper, unchanged_parts
+        )
+    diff = RdfDiff(added=sorted(added - unchanged_lines), removed=sorted(removed - unchanged_lines))
+    if not (nodes_of_parts.subjects or wikis):
+        return diff
     return with_shared(
-        found,
+        diff,
         context.vocabulary,
-        lambda nodes: nodes & (subjects(old_lines) | subjects(kept)),
-        lambda nodes: nodes & (subjects(new_lines) | subjects(kept)),
+        lambda nodes: nodes & (subjects(old_lines) | subjects(unchanged_lines)),
+        lambda nodes: nodes & (subjects(new_lines) | subjects(unchanged_lines)),
     )
 
 
-def _counts(old: EntityMapper, new: EntityMapper, rest: Rest) -> Mapping[str, int]:
-    """Return what documents count of *rest*; identifiers only where their numbers will differ."""
-    if not (rest and old.flavour.counts):
+def _counts(old: EntityMapper, new: EntityMapper, unchanged_parts: UnchangedParts) -> Mapping[str, int]:
+    """Return what documents count in *unchanged_parts*; only numbers that will differ, since equal ones cancel out."""
+    if unchanged_parts is NO_PARTS or not old.flavour.counts:
         return {}
-    counts = {"statements": rest.statements, "sitelinks": rest.sitelinks}
+    counts: dict[str, int] = {}
+    claims = (claims_of(old.entity), claims_of(new.entity))
+    before, after = (sum(map(len, each.values())) for each in claims)
+    if before != after:
+        counts["statements"] = unchanged_parts.statements()
     if old.kind == "item":
-        before, after = (mapper.statement_mapper.identifiers(claims_of(mapper.entity)) for mapper in (old, new))
+        before, after = (
+            mapper.statement_mapper.identifiers(each) for mapper, each in zip((old, new), claims, strict=True)
+        )
         if before != after:
-            counts["identifiers"] = rest.identifiers(old.context.properties)
+            counts["identifiers"] = unchanged_parts.identifiers(old.context.properties)
     return counts

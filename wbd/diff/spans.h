@@ -1,134 +1,74 @@
-/* What two snapshots of an entity do not share, found without parsing what they do.
+/* Parts of two snapshots that differ, found without parsing those that do not.
  *
- * A snapshot is an item or a property as JSON. Its parts are the members of its maps (labels,
- * descriptions, aliases, sitelinks, claims) and its other top-level members. A part that both
- * snapshots have with the same bytes is alike. The result holds
+ * A snapshot is an item or a property as JSON. Its parts are the members of labels, descriptions,
+ * aliases and claims, and its other top-level members. A part that both snapshots have in the same
+ * order and with the same bytes is unchanged, unless it is a top-level member other than sitelinks.
  *
- *   - for each side the spans of the parts that are not alike, and of all top-level members that
- *     are no maps. Of sitelinks it holds all or none: one that differs brings the others along;
- *   - how many terms, sitelinks and statements the other parts have;
- *   - a row for each property group that both have alike.
+ * On SPANS_OK both snapshots are JSON, and no key or statement node of an unchanged part comes
+ * again in any part of either. So a diff of the changed parts is one of the snapshots, apart from
+ * triples that changed parts share with unchanged ones. Whatever does not have this form is
+ * SPANS_UNUSUAL, and the caller parses both snapshots:
  *
- * spans_write() puts the first into a JSON text, an entity that lacks what is alike.
+ *   1. One JSON object in UTF-8 as orjson writes it, without white space and the escapes \u and \/,
+ *      so equal strings have equal bytes; numbers with at most two digits of exponent.
+ *   2. A map is an object or []. The language of a term is its key. The key of a group of claims
+ *      begins with P, and is the "property" of the main snak of each of its statements.
+ *   3. The "id" of a statement is word characters with one $, and hyphens behind it only. The
+ *      "hash" of a reference is its node's local name; without one its group is opaque. In other
+ *      groups references and values can be searched for as bytes.
+ *   4. No key that is named here comes twice in one object.
  *
- * Every text is checked in full, so what is not parsed afterwards is JSON too. SPANS_UNUSUAL is the
- * answer to everything that is not taken for granted; the caller then parses both texts and finds
- * out. A text is usual if
- *
- *   1. it is one JSON object in UTF-8 without surrogates, not even in pairs as escapes; it nests no
- *      deeper than SPANS_DEPTH_MAX; numbers have at most SPANS_NUMBER_BYTES_MAX bytes and two
- *      digits of exponent, so that a parser takes them;
- *   2. "type" is "item" or "property", if it is there; there is no "redirect" and no "statements";
- *   3. a map is an object, or an empty array;
- *   4. the members of labels and descriptions are terms, those of aliases arrays of terms; a term
- *      is an object whose "language" is its key;
- *   5. a member of claims has a key of P and a number, and is an array of statements: objects with
- *      an "id", word characters with one $ among them and hyphens only behind it, so that no two
- *      make one node, and a "mainsnak", an object whose "property" is the key of the group;
- *   6. no id of a statement of the old side comes twice there, and none of a group that is not
- *      alike on the new side is in one that is;
- *   7. no key of the entity or of a map comes twice; in other objects that are looked into (all
- *      named here, and snaks, data values and times, references) no key that is looked for comes
- *      twice;
- *   8. no key of these has an escape, nor an id, property, language or datatype of a main snak.
- *
- * A group is opaque if its bytes do not show which references and values it has: an escape \u or
- * \/, a reference without a hash, an escape in one, or anything that would make the mapping of such
- * parts fail (spans_parts.c, read_snak). In all other groups a reference's hash, the text of a
- * time and the name of a type of values can be searched for as bytes.
- *
- * Invariants
- *   1. No access outside the texts, which are not written to.
- *   2. A part of the new text is skipped instead of read only if its bytes, key included, are those
- *      of a part of the same map of the old text, and its end shows in the bytes.
- *   3. On any status but SPANS_OK nothing is left allocated, and the result is empty.
- *   4. Weak hashes cost no more than SPANS_PROBES_MAX steps a key; then the texts are unusual.
- *
- * Cost: each byte of the old text is read once; of the new one those that follow the old one's
- * order are compared, others read. Nothing is allocated for a token: 40 bytes a part, 12 a
- * statement, and the tables over both.
+ * Hashes stand for keys and nodes: a collision makes snapshots unusual, and never a result wrong.
+ * Every byte of the old text is checked; of the new one all but those of unchanged parts, which
+ * equal bytes that were checked. On any status but SPANS_OK the result is empty.
  */
-#ifndef WBD_RDF_SPANS_H
-#define WBD_RDF_SPANS_H
+#ifndef WBD_DIFF_SPANS_H
+#define WBD_DIFF_SPANS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Offsets have 32 bits. */
-#define SPANS_TEXT_BYTES_MAX (UINT64_C(1) << 30)
-
-/* The data model nests 14 deep; brackets are remembered in one word. */
-#define SPANS_DEPTH_MAX 64
-
-/* 200 digits times 10 to the power of 99 is a double still. */
-#define SPANS_NUMBER_BYTES_MAX 200
-
-/* On average, over all keys; there are at least twice as many slots as keys. */
-#define SPANS_PROBES_MAX 16
-
-/* Bits of the hash that are used. Tests clear most, so that keys collide. */
-#ifndef SPANS_HASH_MASK
-#define SPANS_HASH_MASK UINT32_MAX
+#define SPANS_TEXT_BYTES_MAX (UINT64_C(1) << 30) /* offsets have 32 bits */
+#define SPANS_DEPTH_MAX 64         /* the data model nests 14 deep; each bracket is two calls */
+#define SPANS_NUMBER_BYTES_MAX 200 /* 200 digits times 10 to the power of 99 is still a double */
+#define SPANS_WINDOW 256    /* rows to compare a part with; a longer gap hides what follows */
+#define SPANS_PROBES_MAX 64 /* half of all slots are free: a longer run was crafted */
+#ifndef SPANS_HASH_MASK /* the bits that choose a slot; tests clear most, so that slots collide */
+#define SPANS_HASH_MASK UINT64_MAX
 #endif
 
-typedef enum {
-    SPANS_OK = 0,
-    SPANS_NO_MEMORY,
-    SPANS_UNUSUAL,
-} spans_status;
+typedef enum { SPANS_OK = 0, SPANS_NO_MEMORY, SPANS_UNUSUAL } spans_status;
 
-/* Bytes that belong to somebody else; not NULL. */
+/* Where a part is; SPANS_NODE is a statement of the group before it. */
+enum { SPANS_OTHER, SPANS_LABELS, SPANS_DESCRIPTIONS, SPANS_ALIASES, SPANS_CLAIMS };
+enum { SPANS_SITELINKS = SPANS_CLAIMS + 1, SPANS_NODE };
+
+/* Borrowed bytes; start is not NULL. */
 typedef struct {
     const uint8_t *start;
     size_t size_bytes;
 } spans_text;
 
-typedef enum {
-    SPANS_LABELS,
-    SPANS_DESCRIPTIONS,
-    SPANS_ALIASES,
-    SPANS_SITELINKS,
-    SPANS_CLAIMS,
-    SPANS_MAPS, /* how many */
-    SPANS_TOP = SPANS_MAPS,
-} spans_map;
-
-/* One part; offsets into its text. Keys are without their quotes. */
+/* A part, "key":value. */
 typedef struct {
-    uint32_t key;
-    uint32_t key_bytes;
-    uint32_t value;
-    uint32_t value_bytes;
+    uint64_t hash;
+    uint32_t start; /* offset of the key's opening quote */
+    uint32_t size_bytes;
+    uint32_t key_bytes; /* without the quotes */
     uint32_t statements;
     uint32_t identifiers; /* statements whose main snak's datatype is external-id */
-    uint32_t match;       /* 1 + place of the part with this key on the other side; 0 for none */
     uint8_t map;
-    uint8_t opaque;
-    uint8_t alike;
-} spans_part;
+    uint8_t opaque; /* has a reference without a hash */
+    uint16_t unchanged;
+} spans_row;
 
 typedef struct {
-    spans_part *parts; /* in the order of the text */
-    size_t count;
-    size_t written_bytes; /* what spans_write() writes */
-} spans_side;
-
-typedef struct {
-    spans_side old_side;
-    spans_side new_side;
-    size_t terms;      /* members of labels, descriptions and aliases that are alike */
-    size_t sitelinks;  /* that are alike, because all are */
-    size_t statements; /* of groups that are alike */
-    size_t groups;     /* that are alike */
+    spans_row *rows; /* unchanged groups, changed parts of the old text, those of the new one */
+    size_t count, capacity;
+    size_t ends[3]; /* of these three, in rows */
 } spans_result;
 
-/* Compare two texts; they have to outlive the result, which spans_free() ends. */
-spans_status spans_compare(spans_text old_text, spans_text new_text, spans_result *result);
-
-/* Write a side's JSON, side->written_bytes bytes, to target. */
-void spans_write(const spans_side *side, spans_text text, uint8_t *target);
-
-/* Free what a result owns and make it empty; harmless on an empty one. */
-void spans_free(spans_result *result);
+/* Compare an old and a new text. The caller frees result->rows. */
+spans_status spans_compare(const spans_text texts[2], spans_result *result);
 
 #endif

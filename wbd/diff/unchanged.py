@@ -1,7 +1,7 @@
-"""What unchanged parts of an entity still have of the lines that changed ones brought or took.
+"""The lines that unchanged parts of an entity contribute, where they can cancel lines of changed parts.
 
-Value nodes, reference nodes, truthy triples and the groups of wikis can belong to several parts. A line about one that
-a changed part has on one side only has not changed where an unchanged part has it on both.
+Value nodes, reference nodes, truthy triples and the groups of wikis can belong to several parts. A line about one of
+them that a changed part has on one side only is no change if an unchanged part has it on both.
 """
 
 from __future__ import annotations
@@ -17,27 +17,25 @@ from wbd.mapping.statements import COMMENT, StatementMapper, local_name, referen
 from wbd.mapping.values import BROKEN
 
 
-class Rest:
+class UnchangedParts:
     """
-    What both sides have alike and neither one's JSON holds: nothing, where that is whole.
+    The parts omitted from both reduced entities; this base class stands for none, when the entities are complete.
 
-    All parts are sound as far as a diff looks into them: a group's statements have its property, terms the language
-    that is their key; no statement's node comes in another group. Of sitelinks there are all or none.
+    What a diff takes for granted holds for all of them: the statements of a group have its property, terms have the
+    language that is their key, no key and no statement's node comes again in the reduced entities. The sitelinks are
+    all omitted or all there.
 
     Attributes:
-        terms: how many labels, descriptions and languages of aliases.
+        has_terms: whether labels, descriptions or aliases may be among them.
     """
 
-    __slots__ = ("sitelinks", "statements", "terms")
+    __slots__ = ()
 
-    def __init__(self, terms: int = 0, sitelinks: int = 0, statements: int = 0) -> None:
-        self.terms = terms
-        self.sitelinks = sitelinks
-        self.statements = statements
+    has_terms = False
 
-    def __bool__(self) -> bool:
-        """Tell whether there is anything."""
-        return bool(self.terms or self.sitelinks or self.statements)
+    def statements(self) -> int:
+        """Count the statements."""
+        return 0
 
     def identifiers(self, properties: Mapping[str, PropertyTerms]) -> int:
         """Count the statements whose property is an external identifier."""
@@ -54,25 +52,25 @@ class Rest:
         return []
 
 
-NOTHING: Final = Rest()
+NO_PARTS: Final = UnchangedParts()
 
 
 def wiki_of(link: Mapping[str, Any], context: MappingContext) -> tuple[str, ...]:
-    """Return the wiki that a sitelink is to; nothing for a site that nobody knows."""
+    """Return the wiki of a sitelink's page; empty for an unknown site."""
     site = context.site_terms[link["site"]]
     return () if site is None else (site.group_line.partition(" ")[0],)
 
 
-def truthy_kept(groups: Iterable[Group], lines: Set[str], mapper: EntityMapper) -> set[str]:
-    """Return the truthy lines of statements that both sides have alike, where changed *lines* may be some of them."""
-    kept: list[str] = []
-    if not (mapper.flavour.truthy and any(group.alike for group in groups)):
+def unchanged_truthy_lines(groups: Iterable[Group], lines: Set[str], mapper: EntityMapper) -> set[str]:
+    """Return the truthy lines of unchanged statements, where some of the changed *lines* may be equal to them."""
+    unchanged: list[str] = []
+    if not (mapper.flavour.truthy and any(group.unchanged for group in groups)):
         return set()
     subject = f"{mapper.subject} "
     predicates = {line[len(subject) : line.index(">", len(subject)) + 1] for line in lines if line.startswith(subject)}
-    statement_mapper = StatementMapper(mapper.context, kept)
+    statement_mapper = StatementMapper(mapper.context, unchanged)
     for group in groups:
-        for statement in group.alike:
+        for statement in group.unchanged:
             if "mainsnak" not in statement or statement.get("rank", "normal") != group.best_before:
                 continue
             main = statement["mainsnak"]
@@ -81,14 +79,14 @@ def truthy_kept(groups: Iterable[Group], lines: Set[str], mapper: EntityMapper) 
             if not predicates.isdisjoint(own):
                 term = statement_mapper.value(main, prop) if main["snaktype"] == "value" else None
                 statement_mapper.truthy(mapper.subject, local_name(statement["id"]), main, prop, term)
-    return set(kept)
+    return set(unchanged)
 
 
-class SharedByParts:
+class NodesOfParts:
     """
-    Nodes that several parts can have: values and references with changed lines, wikis to which sitelinks changed.
+    Nodes that several parts can have: values and references with changed lines, wikis whose sitelinks changed.
 
-    Several sitelinks can be to one wiki, and, where sites share a path, to one page of it.
+    Several sitelinks can be to one wiki and, where sites share a path, to one page of it.
     """
 
     def __init__(self, lines: Iterable[str], wikis: Set[str], context: MappingContext) -> None:
@@ -101,25 +99,26 @@ class SharedByParts:
         self.has_values = any(node.startswith(nodes[0]) for node in self.subjects)
         self.value_keys: set[str] = set()
 
-    def kept(
+    def unchanged_lines(
         self,
         old: Mapping[str, Any],
         new: Mapping[str, Any],
         groups: Iterable[Group],
         unchanged: Iterable[Sequence[Mapping[str, Any]]],
         mapper: EntityMapper,
-        rest: Rest,
+        unchanged_parts: UnchangedParts,
     ) -> set[str]:
         """
-        Return the lines that unchanged parts have about these nodes, and maybe more of their lines.
+        Return the lines about these nodes that unchanged parts have, possibly with more of their lines.
 
         Args:
-            groups: those that differ.
-            unchanged: those that do not.
+            groups: property groups that differ.
+            unchanged: property groups that do not differ.
+            unchanged_parts: parts that *old* and *new* lack.
         """
         lines: list[str] = []
         if self.wikis:
-            # A sitelink differs, so there are none in *rest*.
+            # A sitelink differs, so unchanged_parts has none.
             links, others = old.get("sitelinks") or {}, new.get("sitelinks") or {}
             del mapper.lines[:]
             for name, link in links.items():
@@ -138,21 +137,19 @@ class SharedByParts:
                 for snak in snaks(statement)
                 if (key := _value_key(snak)) is not None
             }
-        alike = [*unchanged, *(group.alike for group in groups)]
-        if rest.statements:
-            names = {node[len(self.wdref) : -1] for node in self.subjects if node.startswith(self.wdref)}
-            alike += rest.groups(names, self.value_keys)
-        for statements in alike:
+        names = {node[len(self.wdref) : -1] for node in self.subjects if node.startswith(self.wdref)}
+        omitted = unchanged_parts.groups(names, self.value_keys)
+        for statements in (*unchanged, *(group.unchanged for group in groups), *omitted):
             for statement in statements:
                 for reference in statement.get("references") or ():
                     name = reference_name(reference)
                     if f"{self.wdref}{name}>" in self.subjects and has_snaks(reference):
                         statement_mapper.reference(name, reference)
                 if self.has_values:
-                    self._values(statement, statement_mapper)
+                    self._add_values(statement, statement_mapper)
         return set(lines)
 
-    def _values(self, statement: Mapping[str, Any], mapper: StatementMapper) -> None:
+    def _add_values(self, statement: Mapping[str, Any], mapper: StatementMapper) -> None:
         for snak in snaks(statement):
             if _value_key(snak) in self.value_keys:
                 term = mapper.value(snak, mapper.properties[snak["property"]])
@@ -175,7 +172,7 @@ def _value_key(snak: Mapping[str, Any]) -> str | None:
     try:
         datavalue = snak["datavalue"]
         kind: str = datavalue["type"]
-        if kind not in _DEEP_TYPES:
+        if kind not in _FULL_VALUE_TYPES:
             return None
         # Leading zeros of the year say nothing.
         return datavalue["value"]["time"].lstrip("+-0") if kind == "time" else kind
@@ -184,4 +181,4 @@ def _value_key(snak: Mapping[str, Any]) -> str | None:
 
 
 # Types of data values that have value nodes.
-_DEEP_TYPES: Final = frozenset(("time", "quantity", "globecoordinate"))
+_FULL_VALUE_TYPES: Final = frozenset(("time", "quantity", "globecoordinate"))

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from wbd.diff.entities import diff_entities
-from wbd.diff.snapshots import diff_alike
+from wbd.diff.snapshots import diff_changed_parts
 from wbd.diff_stream.messages import EventWriter, Step
 from wbd.errors import PermanentError
 from wbd.events.entity_diff import Operation
@@ -131,7 +131,7 @@ class ChainPlanner:
 
     def _diff(self, base: _Snapshot | None, new: _Snapshot | None) -> RdfDiff:
         if base is not None and new is not None:
-            diff = diff_alike(base.data, new.data, self.context, new.entity_id)
+            diff = diff_changed_parts(base.data, new.data, self.context, new.entity_id)
             if diff is not None:
                 return diff
         before = None if base is None else base.entity()

@@ -1,7 +1,7 @@
-"""MySQL, MariaDB or Vitess: pooled connections and transactions that retry what the server asks to retry.
+"""MySQL, MariaDB or Vitess: pooled connections, and transactions that are retried when the server asks for it.
 
 The only module that opens SQL connections. Every statement stays in the common subset of MySQL 8, Vitess and
-MariaDB: no RETURNING, ``VALUES()`` in upserts, no transaction held while something else is waited for.
+MariaDB: no RETURNING, ``VALUES()`` in upserts, and no transaction stays open while its thread waits for something else.
 """
 
 from __future__ import annotations
@@ -25,38 +25,19 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Sequence[Any]
 
-# The server rolled the transaction (1213) or the statement (1205) back and asks to try again.
+# The server has rolled back the transaction (1213) or the statement (1205) and asks for another attempt.
 _RETRY = {errorcode.ER_LOCK_DEADLOCK: "deadlock", errorcode.ER_LOCK_WAIT_TIMEOUT: "lock_wait"}
 
-# The connection is gone, or the server takes none now. 2xxx are client errors; 1927 is MariaDB's "connection was
-# killed"; 1203 and 1226 are a user with too many connections; 1290 and 1836 are a server that is read-only for the
-# length of a failover.
-# 1105 and 1317 are what a Vitess gateway says of a tablet that changes its role.
+# The connection is gone, or the server accepts none now. 2xxx are errors of the client library; 1927 is MariaDB's
+# "connection was killed"; 1203 and 1226 mean that the user has too many connections; 1290 and 1836, that the server is
+# read-only during a failover; 1105 and 1317 come from a Vitess gateway while a tablet changes its role.
 _GONE = frozenset(
-    {
-        1040,
-        1041,
-        1042,
-        1043,
-        1053,
-        1077,
-        1105,
-        1129,
-        1152,
-        1158,
-        1159,
-        1160,
-        1161,
-        1184,
-        1203,
-        1226,
-        1290,
-        1317,
-        1836,
-        1927,
-    }
+    {1040, 1041, 1042, 1043, 1053, 1077, 1105, 1129, 1152, 1158, 1159, 1160, 1161, 1184}
+    | {1203, 1226, 1290, 1317, 1836, 1927}
     | {2000, 2001, 2002, 2003, 2005, 2006, 2012, 2013, 2026, 2027, 2055, 4031}
 )
+
+# Errors that an operator puts right, each with the remedy.
 _NOT_SET_UP = {
     1044: "access to the database denied; check vitess_user and its grants",
     1045: "access denied; check vitess_user and vitess_password",
@@ -68,14 +49,14 @@ DUPLICATE_KEY = errorcode.ER_DUP_ENTRY
 TABLE_EXISTS = errorcode.ER_TABLE_EXISTS_ERROR
 COLUMN_EXISTS = errorcode.ER_DUP_FIELDNAME
 
-# A statement of this many rows stays far below max_allowed_packet (16 MiB) for every table of the schema.
+# A statement with this many rows stays far below max_allowed_packet (16 MiB) for every table of the schema.
 ROWS_A_STATEMENT = 500
 _TRANSACTION_ATTEMPTS = 10
 
 
 @dataclass(slots=True)
 class DatabaseStats:
-    """Counts since the process began."""
+    """Counts since the pool was opened."""
 
     connects: int = 0
     transactions: int = 0
@@ -100,7 +81,7 @@ class Transaction:
             _close(cursor)
 
     def execute(self, sql: str, params: Params = ()) -> int:
-        """Run one statement and return the rows it changed (rows matched but already equal do not count)."""
+        """Run one statement and return the number of rows it changed; rows that were equal already do not count."""
         cursor = self._connection.cursor()
         try:
             cursor.execute(sql, tuple(params))
@@ -110,14 +91,15 @@ class Transaction:
 
     def insert(self, into: str, rows: Iterable[Params], *, on_duplicate: str = "") -> int:
         """
-        Insert rows, ROWS_A_STATEMENT a statement.
+        Insert rows, at most ROWS_A_STATEMENT with one statement.
 
         Args:
-            into: the table and its columns as SQL, e.g. ``"terms (entity_id, language)"``; never outside data.
-            on_duplicate: assignments for ON DUPLICATE KEY UPDATE; empty: a duplicate is an error.
+            into: table and columns as SQL, such as ``"queue (id, payload)"``; never data from outside.
+            rows: the values of each row, in the order of the columns.
+            on_duplicate: assignments for ON DUPLICATE KEY UPDATE; without them a duplicate key is an error.
 
         Returns:
-            Rows as the server counts them (an updated row counts 2).
+            Number of rows as the server counts them: an updated row counts 2.
         """
         changed = 0
         for chunk in _chunks(rows, ROWS_A_STATEMENT):
@@ -134,7 +116,7 @@ class Database:
     A pool of connections to one database; safe to share between threads.
 
     Nothing connects before the first use. At most *max_connections* are open; a caller that finds all of them
-    in use waits up to *pool_wait_s*.
+    in use waits up to *pool_wait_s*. Times of the server are UTC.
 
     *admit* is called with each new connection before anybody uses it; an error that it raises refuses the connection
     and reaches the caller. It may read, such as to compare the version of the schema.
@@ -164,14 +146,14 @@ class Database:
         """
         Run *work* in one transaction and commit it; a deadlock or lock wait runs it again from the start.
 
-        *work* must do nothing outside the database that a second run would repeat. A connection that turns out
-        to be dead before the commit was sent is replaced once.
+        *work* may run several times, so its only effects are on the database. A connection that proves dead before
+        the commit was sent is replaced once.
 
         Raises:
-            DatabaseUnavailable: no connection, ten deadlocks in a row, or the connection broke during the
-                commit: then it is unknown whether it took effect.
+            DatabaseUnavailable: no connection, ten deadlocks in a row, or the connection broke during the commit, so
+                that nobody knows whether it took effect.
             DatabaseError: the server refused a statement; nothing was written.
-            anything *work* raises: rolled back first.
+            Exception: any error of *work*, after a rollback.
         """
         lost_before = False
         attempt = 0
@@ -183,12 +165,12 @@ class Database:
                 connection.start_transaction()
                 result = work(Transaction(connection))
                 committing = True
-                # As a query: commit() and rollback() of the C extension leak an error class of their own.
+                # As a query, because commit() and rollback() of the C extension raise an error class of their own.
                 connection.cmd_query("COMMIT")
             except mysql.connector.Error as error:
                 kind = _RETRY.get(error.errno or 0)
                 if kind is None and not committing and _is_gone(error) and not lost_before:
-                    # A pooled connection that the server closed meanwhile shows only when it is used.
+                    # The pool notices only on use that the server has closed a connection.
                     lost_before = True
                     self.stats.lost_connections += 1
                     self._drop_all(connection)
@@ -201,7 +183,7 @@ class Database:
                 else:
                     self.stats.lock_waits += 1
                 self._give_back(connection)
-                # Spread the rivals, or they meet again at the same rows.
+                # Without a random delay the same transactions would meet at the same rows again.
                 time.sleep(random.uniform(0, 0.005 * 2**attempt))
                 continue
             except BaseException:
@@ -212,15 +194,15 @@ class Database:
             return result
 
     def query(self, sql: str, params: Params = ()) -> list[Row]:
-        """Run one SELECT in a transaction of its own and return all its rows."""
+        """Run one SELECT in its own transaction and return all its rows."""
         return self.transaction(lambda tx: tx.query(sql, params))
 
     def execute(self, sql: str, params: Params = ()) -> int:
-        """Run one statement in a transaction of its own and return the rows it changed."""
+        """Run one statement in its own transaction and return the number of rows it changed."""
         return self.transaction(lambda tx: tx.execute(sql, params))
 
     def ping(self) -> str:
-        """Return the server's version, or raise DatabaseUnavailable."""
+        """Return the server's version. Raises DatabaseUnavailable."""
         return str(self.query("SELECT VERSION()")[0][0])
 
     def close(self) -> None:
@@ -287,7 +269,7 @@ class Database:
             autocommit=False,
         )
         cursor = connection.cursor()
-        # Every write here is a compare-and-set on a key, so gap locks would only add deadlocks.
+        # Every write of wbd is a compare-and-set on a key, so gap locks would only add deadlocks.
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         _close(cursor)
         return connection
@@ -306,7 +288,7 @@ class Database:
             self._slots.release()
 
     def _drop_all(self, connection: Any) -> None:
-        """Close *connection* and every idle one: they died of the same cause."""
+        """Close *connection* and every idle one, since the same cause ended them all."""
         self._give_back(connection, broken=True)
         while True:
             try:
@@ -335,7 +317,7 @@ class Database:
 
 
 def client_library() -> str:
-    """Name the client in use: the C extension, or the pure Python fallback that is several times slower."""
+    """Return the name of the client in use: the C extension, or pure Python, which is several times slower."""
     return "C extension" if mysql.connector.HAVE_CEXT else "pure Python (slow)"
 
 

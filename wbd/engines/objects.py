@@ -1,8 +1,8 @@
 """The object store: small immutable objects by key, in S3 (``s3://``) or in a folder (``file:///path``).
 
-Objects go through obstore, which takes about a third of boto3's CPU time for a small GET. boto3 creates and checks
-buckets, which obstore cannot. In a folder, a bucket is a sub-folder; an object appears whole or not at all, but
-is not forced to disk: a power cut may lose what was written last. S3 is for data that must survive that.
+obstore reads and writes objects with about a third of boto3's CPU time for a small GET; boto3 creates and checks
+buckets, which obstore cannot. In a folder, a bucket is a sub-folder. An object appears whole or not at all, but is not
+forced to disk, so a power cut may lose the last ones. Data that must survive a power cut belongs in S3.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wbd.settings.kinds import ObjectsAddress
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Latency-bound: so many requests under way at once hide the round trips and keep memory small.
+# Requests wait for round trips most of the time. This many at once hide the waiting and keep memory small.
 _CONCURRENCY = 32
 
 
@@ -36,7 +36,7 @@ class ObjectStore:
     def __init__(self, store: Any, name: str) -> None:
         self._store = store
         self._name = name
-        # Threads take a fifth of the CPU time of obstore's coroutines; the work is done without the GIL.
+        # Threads take a fifth of the CPU time of obstore's coroutines; obstore works without the GIL.
         self._threads = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="objects")
 
     def put(self, key: str, data: bytes) -> None:
@@ -45,9 +45,13 @@ class ObjectStore:
             obstore.put(self._store, key, data, use_multipart=False)
 
     def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
-        """Write objects side by side; on return all are stored. Raises ObjectStoreUnavailable, some may be stored."""
+        """
+        Write objects concurrently; on return all are stored.
 
-        self._side_by_side(lambda item: self.put(*item), items)
+        Raises:
+            ObjectStoreUnavailable: some of them may be stored.
+        """
+        self._concurrently(lambda item: self.put(*item), items)
 
     def get(self, key: str) -> bytes | None:
         """Read one object, None if there is none. Raises ObjectStoreUnavailable."""
@@ -58,28 +62,33 @@ class ObjectStore:
                 return None
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Read objects side by side, in the order of *keys*, None for those that are missing."""
-        return self._side_by_side(self.get, keys)
+        """
+        Read objects concurrently, in the order of *keys*, None for those that are missing.
+
+        Raises:
+            ObjectStoreUnavailable: at least one of them could not be read.
+        """
+        return self._concurrently(self.get, keys)
 
     def ping(self) -> None:
-        """Ask for one key, whether there is one or not. Raises ObjectStoreUnavailable, also for a missing bucket."""
+        """Ask for one key of the bucket. Raises ObjectStoreUnavailable, also when the bucket is missing."""
         with self._guarded(""):
             next(iter(obstore.list(self._store, chunk_size=1)), None)
 
     def list_keys(self, prefix: str = "") -> Iterator[str]:
-        """Yield every key that lies under the path *prefix*, in no promised order."""
+        """Yield every key below the path *prefix*, in no particular order. Raises ObjectStoreUnavailable."""
         with self._guarded(prefix):
             for page in obstore.list(self._store, prefix=prefix or None):
                 for entry in page:
                     yield str(entry["path"])
 
     def delete(self, key: str) -> None:
-        """Remove one object; harmless if there is none."""
+        """Remove one object; harmless if there is none. Raises ObjectStoreUnavailable."""
         with self._guarded(key), suppress(FileNotFoundError):
             obstore.delete(self._store, key)
 
-    def _side_by_side(self, call: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Make the calls, _CONCURRENCY at a time; return their results in order, or raise once none is under way."""
+    def _concurrently(self, call: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Make the calls, _CONCURRENCY at a time; return their results in order, or raise when all have ended."""
         lanes = min(_CONCURRENCY, len(items))
         if lanes <= 1:
             return [call(item) for item in items]
@@ -101,7 +110,7 @@ class ObjectStore:
 
 
 def open_store(address: ObjectsAddress, bucket: str) -> ObjectStore:
-    """Open one bucket; connects at the first use. Raises ConfigError for an address that cannot be one."""
+    """Open one bucket, which connects at the first use. Raises ConfigError for an address of another kind."""
     if address.folder is not None:
         folder = address.folder / bucket
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,7 +119,7 @@ def open_store(address: ObjectsAddress, bucket: str) -> ObjectStore:
         raise ConfigError(f"objects_url {address.url!r} not allowed; allowed: file:///folder or s3://")
     options: dict[str, Any] = {"region": address.region}
     if address.endpoint:
-        # Addressing by path, since a private endpoint rarely has a DNS name for every bucket.
+        # Buckets are addressed by path, since a private endpoint rarely has a DNS name for each.
         options |= {"endpoint": address.endpoint, "virtual_hosted_style_request": False}
     if address.access_key:
         options |= {"access_key_id": address.access_key, "secret_access_key": address.secret_key or ""}
@@ -122,7 +131,7 @@ def open_store(address: ObjectsAddress, bucket: str) -> ObjectStore:
             "connect_timeout": "5s",
             "timeout": "30s",
         },
-        # The worker's own retry shows in health and logs; a long silent one in here would not.
+        # Retries of the worker show in health and logs; long silent retries in here would not.
         retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=10)},
     )
     return ObjectStore(store, bucket)
@@ -136,7 +145,7 @@ class Buckets:
         self._client: Any = None if address.folder else _s3_client(address)
 
     def exists(self, name: str) -> bool:
-        """Tell whether the bucket is there and ours to use. Raises ObjectStoreUnavailable."""
+        """Tell whether the bucket exists and these credentials may use it. Raises ObjectStoreUnavailable."""
         if self._address.folder:
             return (self._address.folder / name).is_dir()
         try:
@@ -150,7 +159,7 @@ class Buckets:
         return True
 
     def create(self, name: str) -> bool:
-        """Create the bucket; True if it is new, False if it existed. Raises ObjectStoreUnavailable."""
+        """Create the bucket; True for a new one, False if it existed. Raises ObjectStoreUnavailable."""
         if self.exists(name):
             return False
         if self._address.folder:
@@ -158,7 +167,7 @@ class Buckets:
             return True
         place: dict[str, Any] = {}
         if self._address.region != "us-east-1":
-            # us-east-1 is the one region that S3 refuses as an explicit constraint.
+            # S3 refuses us-east-1, and only that region, as an explicit constraint.
             place = {"CreateBucketConfiguration": {"LocationConstraint": self._address.region}}
         try:
             self._client.create_bucket(Bucket=name, **place)

@@ -1,10 +1,10 @@
-"""How this wiki's entities become RDF: from settings, and one JSON file of what entity JSON does not tell.
+"""Read how this wiki's entities become RDF: two base IRIs, and one JSON file with the facts that entity JSON lacks.
 
 Reads:   the file of ``wikibase_rdf_config``, once a call
 Writes:  nothing
-Repeats: harmless; equal settings and files give equal contexts
+Repeats: harmless; equal IRIs and files give equal contexts
 
-docs/rdf-config.md describes the file. What it leaves out is Wikidata's where the entities are Wikidata's, else empty.
+docs/rdf-config.md describes the file. A part that it omits is Wikidata's for Wikidata's entities, and empty otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from wbd.mapping.units import UnitConversion
 from wbd.mapping.vocabulary import CC0, Site, Vocabulary
 from wbd.mapping.wikidata import FORMATTER_URIS, UNITS
 from wbd.rdf.terms import iri, is_absolute
-from wbd.settings.settings import Settings
 
 # All properties of Wikidata with their patterns take 2 MB.
 _FILE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -122,7 +121,7 @@ class Conversion(_Part):
 
 
 class RdfConfig(_Part):
-    """The file of ``wikibase_rdf_config``; None is what the file leaves out."""
+    """The file of ``wikibase_rdf_config``; None for a part that it omits."""
 
     repository: _Name | None = None
     license: _Iri = CC0
@@ -133,21 +132,27 @@ class RdfConfig(_Part):
     units: _Map[_EntityId, Conversion] | None = None
 
 
-def mapping_context(settings: Settings, flavour: Flavour = FULL) -> MappingContext:
+def mapping_context(
+    *, entity_base: str, data_base: str, config_path: Path | None = None, flavour: Flavour = FULL
+) -> MappingContext:
     """
     Return the context that maps this wiki's entities.
 
     Without a file, and with Wikidata's entity base, it is MappingContext.wikidata().
 
+    Args:
+        entity_base: IRI before an entity id; wikibase_entity_base.
+        data_base: IRI before the id of an entity's document; wikibase_data_base.
+        config_path: the JSON file of wikibase_rdf_config.
+
     Raises:
         ConfigError: the file is not readable or something in it is not allowed; names the file and the JSON path.
     """
-    path = settings.wikibase_rdf_config
-    config = RdfConfig() if path is None else read_config(path)
-    is_wikidata = settings.wikibase_entity_base == Vocabulary.entity_base
+    config = RdfConfig() if config_path is None else read_config(config_path)
+    is_wikidata = entity_base == Vocabulary.entity_base
     vocabulary = Vocabulary(
-        entity_base=settings.wikibase_entity_base,
-        data_base=settings.wikibase_data_base,
+        entity_base=entity_base,
+        data_base=data_base,
         repository=config.repository or (Vocabulary.repository if is_wikidata else _REPOSITORY),
         license=config.license,
         foreign=config.foreign,

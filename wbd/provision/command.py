@@ -1,4 +1,4 @@
-"""Create and check buckets, tables and topics from the command line: ``wbd dev``, ``python -m wbd.workers.dev``."""
+"""The command line that creates and checks buckets, tables and topics: ``wbd dev``, ``python -m wbd.workers.dev``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ COMMANDS: dict[str, Callable[[Settings], Iterator[Item]]] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line of the dev worker."""
+    """Add the arguments of the command line."""
     parser.add_argument("command", nargs="+", choices=list(COMMANDS), metavar="COMMAND", help=", ".join(COMMANDS))
-    parser.add_argument("--json", action="store_true", help="one JSON object an item")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each item")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """
-    Run the commands in order and print one line an item.
+    Run the commands in order and print one line for each item.
 
     Returns:
         0 all is well, 1 something is missing or wrong, 2 a server does not answer.
@@ -62,11 +62,11 @@ def print_item(item: Item, *, as_json: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The body of ``python -m wbd.provision.servers``."""
+    """The body of ``python -m wbd.workers.dev``."""
     parser = argparse.ArgumentParser(
-        prog="python -m wbd.provision.servers",
+        prog="python -m wbd.workers.dev",
         description="Create or check the buckets, tables and topics that wbd needs.",
-        epilog="example: python -m wbd.provision.servers create_buckets create_tables create_topics",
+        epilog="example: python -m wbd.workers.dev create_buckets create_tables create_topics",
     )
     add_arguments(parser)
     args = parser.parse_args(argv)

@@ -39,8 +39,8 @@ class Edit:
 
     Args:
         editor_id: user of the wiki, None when there is none.
-        summary: any length; what is stored and announced is its beginning.
-        made_at: with time zone.
+        summary: of any length; its first SUMMARY_LENGTH characters are stored and announced.
+        made_at: when the edit was made, with a time zone.
     """
 
     editor_id: int | None
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def is_deletion(self) -> bool:
-        """The revision has no content."""
+        """Whether the revision has no content."""
         return self.operation == "delete"
 
     def result(self) -> WriteResult:

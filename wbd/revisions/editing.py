@@ -187,7 +187,7 @@ class Revisions:
             _check_base(entity.id, head, base)
             if entity.redirect is not None:
                 if head is None:
-                    raise NoSuchEntity(f"{entity.id}: no such entity; only what is stored can become a redirect")
+                    raise NoSuchEntity(f"{entity.id}: no such entity; only a stored entity can become a redirect")
                 # Checked again inside the transaction; here it saves a snapshot that nobody would name.
                 refuse_target(entity.redirect, heads.get(entity.redirect))
             return self._store.append(entity, head, edit)
@@ -233,10 +233,10 @@ def _check_base(entity_id: str, head: Head | None, base: int | None) -> None:
 
 
 def _parse(entity: EntityJson) -> dict[str, Any]:
-    """Read text strictly; what is parsed already must be what JSON can hold."""
+    """Read JSON text strictly; an object that is already parsed must hold nothing that JSON cannot hold."""
     if not isinstance(entity, bytes):
         try:
-            # Read back from its own text, so that what is checked is what will be stored.
+            # Read back from its own text, so that the checked entity is the stored one.
             entity = orjson.dumps(dict(entity) if isinstance(entity, Mapping) else entity)
         except TypeError as error:
             raise BadEntity(f"cannot be written as JSON: {error}", _find_foreign(entity)) from None

@@ -60,7 +60,7 @@ class Revision:
 
     @property
     def is_deletion(self) -> bool:
-        """The revision has no content."""
+        """Whether the revision has no content."""
         return not self.snapshot_key
 
 

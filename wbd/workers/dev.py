@@ -1,7 +1,7 @@
 """Create and check the buckets, tables and topics that wbd needs: ``python -m wbd.workers.dev create_tables``.
 
-Reads:    the settings, schema.sql
-Writes:   buckets, tables and topics that are missing; never changes or removes one that is there
+Reads:    the settings, the steps of the schema
+Writes:   buckets, tables, columns and topics that are missing; removes nothing
 Repeats:  harmless
 """
 

@@ -22,6 +22,7 @@ from wbd.runtime.leases import SlotLeases
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
 from wbd.settings.settings import Settings
+from wbd.wiki import Wiki
 
 _BATCH = 1000
 _IDLE_S = 1.0
@@ -110,10 +111,8 @@ class EntityChangeWorker:
 
 def build(settings: Settings) -> EntityChangeWorker:
     """Wire the worker to the servers of the settings."""
-    return EntityChangeWorker(
-        Database(settings.database_address(), max_connections=settings.pool_size(2)),
-        EventProducer(settings.brokers(), client_id="wbd-entity-change"),
-    )
+    wiki = Wiki(settings, connections=2)
+    return EntityChangeWorker(wiki.database, wiki.producer("entity-change"))
 
 
 if __name__ == "__main__":

@@ -23,15 +23,15 @@ from wbd.diff_stream.publisher import Publisher
 from wbd.diff_stream.stream import DiffStream, idle_report, make_planner
 from wbd.engines.kafka import EventProducer
 from wbd.engines.mysql import Database
-from wbd.engines.objects import ObjectStore, open_store
-from wbd.mapping.config import mapping_context
-from wbd.mapping.context import FLAVOURS, MappingContext
+from wbd.engines.objects import ObjectStore
+from wbd.mapping.context import MappingContext
 from wbd.revisions.revision import SHARDS
 from wbd.runtime.leases import SlotLeases
 from wbd.runtime.memory import collect_seldom
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
 from wbd.settings.settings import Settings
+from wbd.wiki import Wiki
 
 _LEASE_S = 30.0
 
@@ -119,11 +119,12 @@ def pace_of(settings: Settings) -> Pace:
 
 def build(settings: Settings) -> EntityDiffWorker:
     """Wire the worker to the servers of the settings."""
+    wiki = Wiki(settings, connections=2)
     return EntityDiffWorker(
-        Database(settings.database_address(), max_connections=settings.pool_size(2)),
-        open_store(settings.objects_address(), settings.s3_revisions_bucket),
-        EventProducer(settings.brokers(), client_id="wbd-entity-diff"),
-        mapping_context(settings, FLAVOURS[settings.entity_diff_flavour]),
+        wiki.database,
+        wiki.snapshots,
+        wiki.producer("entity-diff"),
+        wiki.mapping(settings.entity_diff_flavour),
         settings,
     )
 

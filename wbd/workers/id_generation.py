@@ -13,7 +13,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from wbd.engines.mysql import Database
 from wbd.entity.ids import EntityType
 from wbd.errors import SegmentUnusable
 from wbd.id_server.clients import ServerLimits
@@ -26,6 +25,7 @@ from wbd.runtime.clock import SystemClock
 from wbd.runtime.process import run_worker
 from wbd.runtime.worker import Run
 from wbd.settings.settings import Settings
+from wbd.wiki import Wiki
 
 # A process that stands by asks for the socket this often: the longest gap after the serving one was killed.
 _STANDBY_S = 0.25
@@ -81,7 +81,7 @@ def build(settings: Settings) -> IdGeneratorWorker:
     ]
     host = IdHost(
         # Short timeouts: only the supply waits for an answer, and a hung server must not hold it up.
-        Database(address, max_connections=2, connect_timeout_s=2, read_timeout_s=3),
+        Wiki(settings, connections=2, connect_timeout_s=2, read_timeout_s=3).database,
         SocketFile(settings.ids_socket_path, mode=settings.ids_socket_mode, group=settings.ids_socket_group),
         SegmentFile(
             settings.ids_segment_path,

@@ -224,7 +224,7 @@ def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, mapp
         [{"id": "Q1$a", part: details[part]}],
         [{"id": "Q1$a", part: more[part]}],
     )
-    assert group.alike == [{name: value for name, value in old.items() if name != part}]
+    assert group.unchanged == [{name: value for name, value in old.items() if name != part}]
     assert diff_entities(item(P4=[old]), item(P4=[new]), CONTEXT)
     assert mapped == [0, 0]
     check(item(P4=[old]), item(P4=[new]))
@@ -236,7 +236,7 @@ def test_of_a_statement_whose_rank_changes_the_details_are_alike() -> None:
     (group,) = compare_groups([([old], [old | {"rank": "deprecated"}])])
     assert (group.before, group.details_before) == ([statement("Q1$a", ONE)], [])
     assert (group.after, group.details_after) == ([statement("Q1$a", ONE, "deprecated")], [])
-    assert group.alike == [{"id": "Q1$a", **details}]
+    assert group.unchanged == [{"id": "Q1$a", **details}]
     check(item(P4=[old]), item(P4=[old | {"rank": "deprecated"}]))
 
 

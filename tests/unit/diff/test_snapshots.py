@@ -23,7 +23,7 @@ from tests.conftest import without
 from wbd.demo.entities import EntityGenerator
 from wbd.diff import snapshots
 from wbd.diff.entities import diff_entities
-from wbd.diff.snapshots import diff_alike, diff_snapshots
+from wbd.diff.snapshots import diff_changed_parts, diff_snapshots
 from wbd.errors import BadEntity
 from wbd.mapping.context import FULL, TRUTHY, UPDATER, MappingContext
 from wbd.rdf.graph_diff import RdfDiff
@@ -169,7 +169,7 @@ BARE = {"snaks": REFERENCE["snaks"]}
 @pytest.mark.usefixtures("native")
 def test_a_shared_node_that_an_equal_part_has_stays(kept: dict[str, Any], changed: dict[str, Any]) -> None:
     old, new = (orjson.dumps(item(claims=claims)) for claims in (kept, {**kept, **changed}))
-    found = diff_alike(old, new, CONTEXT)
+    found = diff_changed_parts(old, new, CONTEXT)
     assert found == parsed(old, new, CONTEXT)
     nodes = {line.split()[0] for line in found.added} if found else {"/value/"}
     assert not any("/value/" in node or "/reference/" in node for node in nodes)
@@ -190,7 +190,7 @@ def test_counts_are_those_of_all_parts() -> None:
         tables: tuple[dict[str, str], ...] = ({}, {"P1": "external-id", "P8": "string"}, {"P2": "external-id"})
         for context in [MappingContext(datatypes=table) for table in tables]:
             for one, other in ((old, new), (new, old)):
-                found = diff_alike(orjson.dumps(one), orjson.dumps(other), context)
+                found = diff_changed_parts(orjson.dumps(one), orjson.dumps(other), context)
                 assert found is not None and found == diff_entities(one, other, context)
 
 
@@ -198,7 +198,7 @@ def test_a_term_whose_language_no_tag_can_hold_is_compared_with_all_others() -> 
     """Both are the same literal without a tag."""
     labels = {code: {"language": code, "value": "a"} for code in ("x", "y")}
     old, new = (orjson.dumps(item(labels={**labels, "y": {"language": "y", "value": text}})) for text in "ab")
-    assert diff_alike(old, new, CONTEXT) is None
+    assert diff_changed_parts(old, new, CONTEXT) is None
     check(old, new)
 
 
@@ -208,7 +208,7 @@ def test_a_text_that_looks_like_a_page_is_none(predicate: str) -> None:
     text = {"type": "string", "value": f"> <{predicate}> <https://en.wikipedia.org/> ."}
     links = {"enwiki": {"site": "enwiki", "title": "A"}}
     old, new = item(sitelinks=links), item(sitelinks=links, claims=group("P2", text))
-    assert diff_alike(orjson.dumps(old), orjson.dumps(new), CONTEXT) == diff_entities(old, new, CONTEXT)
+    assert diff_changed_parts(orjson.dumps(old), orjson.dumps(new), CONTEXT) == diff_entities(old, new, CONTEXT)
     check(orjson.dumps(old), orjson.dumps(new))
 
 
@@ -216,7 +216,7 @@ def test_statements_whose_ids_make_one_node_are_compared_with_all_others() -> No
     kept, changed = group("P1", TEXT), group("P2", TEXT)
     kept["P1"][0]["id"], changed["P2"][0]["id"] = "Q1$a", "Q1-a"
     old, new = (orjson.dumps(item(claims=claims)) for claims in (kept, {**kept, **changed}))
-    assert diff_alike(old, new, CONTEXT) is None
+    assert diff_changed_parts(old, new, CONTEXT) is None
     found = diff_snapshots(old, new, CONTEXT)
     assert not any("ontology#rank" in line for line in found.added)
     check(old, new)
@@ -240,14 +240,14 @@ def test_ordinary_edits_are_not_parsed_whole(edit: str) -> None:
         "lastrevid": 2,
     }
     new = {**old, edit: changes[edit]}
-    assert diff_alike(orjson.dumps(old), orjson.dumps(new), CONTEXT) == diff_entities(old, new, CONTEXT)
-    assert diff_alike(orjson.dumps(old), orjson.dumps(new), CONTEXT, "Q2") is None
+    assert diff_changed_parts(orjson.dumps(old), orjson.dumps(new), CONTEXT) == diff_entities(old, new, CONTEXT)
+    assert diff_changed_parts(orjson.dumps(old), orjson.dumps(new), CONTEXT, "Q2") is None
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"5", b"null", b'"Q1"', b"{}", b"{", b'{"type":"item"}', b"\xff"])
 def test_what_is_no_entity_has_the_same_outcome(text: bytes) -> None:
     whole = orjson.dumps(item())
-    assert diff_alike(text, whole, CONTEXT) is None
+    assert diff_changed_parts(text, whole, CONTEXT) is None
     check(text, whole)
     check(text, text)
 
@@ -262,7 +262,7 @@ def test_generated_histories(seed: int) -> None:
         old = heads.get(entity["id"])
         if old is not None:
             check(old, new, context)
-            taken += diff_alike(old, new, context) is not None
+            taken += diff_changed_parts(old, new, context) is not None
         heads[entity["id"]] = new
     assert taken > 25 or not NATIVE
 

@@ -38,7 +38,7 @@ def histories() -> dict[str, list[bytes]]:
 def both(monkeypatch: pytest.MonkeyPatch, chain: Chain) -> list[Any]:
     compared = outcome(planner().plan(chain))
     with monkeypatch.context() as patched:
-        patched.setattr(plan, "diff_alike", lambda *_: None)
+        patched.setattr(plan, "diff_changed_parts", lambda *_: None)
         assert outcome(planner().plan(chain)) == compared
     return compared
 

@@ -12,8 +12,8 @@ import pytest
 
 from wbd.errors import ConfigError
 from wbd.mapping.config import mapping_context
-from wbd.mapping.context import UPDATER
-from wbd.mapping.entity import MappingContext, map_entity
+from wbd.mapping.context import FULL, UPDATER, Flavour, MappingContext
+from wbd.mapping.entity import map_entity
 from wbd.mapping.vocabulary import Site
 from wbd.settings.load import load
 from wbd.settings.settings import Settings
@@ -30,14 +30,23 @@ def configured(tmp_path: Path, config: Any = None, **values: str) -> Settings:
     return load(values).settings
 
 
+def context_of(settings: Settings, flavour: Flavour = FULL) -> MappingContext:
+    return mapping_context(
+        entity_base=settings.wikibase_entity_base,
+        data_base=settings.wikibase_data_base,
+        config_path=settings.wikibase_rdf_config,
+        flavour=flavour,
+    )
+
+
 def test_without_a_file_it_is_wikidatas(tmp_path: Path) -> None:
-    assert mapping_context(configured(tmp_path)) == MappingContext.wikidata()
-    assert mapping_context(configured(tmp_path), UPDATER) == MappingContext.wikidata(flavour=UPDATER)
-    assert mapping_context(configured(tmp_path, {})) == MappingContext.wikidata()
+    assert context_of(configured(tmp_path)) == MappingContext.wikidata()
+    assert context_of(configured(tmp_path), UPDATER) == MappingContext.wikidata(flavour=UPDATER)
+    assert context_of(configured(tmp_path, {})) == MappingContext.wikidata()
 
 
 def test_another_wikibase_has_nothing_of_wikidatas_but_the_sites(tmp_path: Path) -> None:
-    context = mapping_context(configured(tmp_path, WIKIBASE_ENTITY_BASE="https://base.test/entity/"))
+    context = context_of(configured(tmp_path, WIKIBASE_ENTITY_BASE="https://base.test/entity/"))
     assert (context.units, context.formatter_uris, context.datatypes) == ({}, {}, {})
     assert context.vocabulary.repository == "local"
     assert context.sites("dewiki") == Site("de", "https://de.wikipedia.org/wiki/$1", "wikipedia")
@@ -45,7 +54,7 @@ def test_another_wikibase_has_nothing_of_wikidatas_but_the_sites(tmp_path: Path)
 
 def test_the_example_of_the_documentation_is_allowed_and_in_force(tmp_path: Path) -> None:
     example = DOCS.read_text().split("```json\n")[1].split("```")[0]
-    context = mapping_context(configured(tmp_path, example, WIKIBASE_ENTITY_BASE="https://museum.example/entity/"))
+    context = context_of(configured(tmp_path, example, WIKIBASE_ENTITY_BASE="https://museum.example/entity/"))
     base = "https://museum.example/entity/"
     assert context.units[f"{base}Q11"] == ("0.01", f"{base}Q10")
     assert context.vocabulary.entity_iri("wikidata:Q42") == "http://www.wikidata.org/entity/Q42"
@@ -84,19 +93,19 @@ def test_every_member_is_documented() -> None:
 
 def test_maps_may_be_empty_php_arrays_and_replace_the_tables(tmp_path: Path) -> None:
     empty: dict[str, Any] = {"sites": [], "properties": [], "units": [], "foreign": [], "languages": []}
-    context = mapping_context(configured(tmp_path, empty))
+    context = context_of(configured(tmp_path, empty))
     assert (context.units, context.formatter_uris) == ({}, {}) and context.sites("enwiki") is None
 
 
 def test_units_are_wikibases_conversion_file(tmp_path: Path) -> None:
     units = {"Q1": {"factor": 0.3048, "unit": "Q2", "label": "foot"}, "Q3": {"factor": "+1000", "unit": "Q2"}}
-    context = mapping_context(configured(tmp_path, {"units": units}))
+    context = context_of(configured(tmp_path, {"units": units}))
     assert sorted(factor for factor, _ in context.units.values()) == ["0.3048", "1000"]
 
 
 def test_a_context_from_a_file_goes_to_other_processes_whole(tmp_path: Path) -> None:
     example = DOCS.read_text().split("```json\n")[1].split("```")[0]
-    context = mapping_context(configured(tmp_path, example))
+    context = context_of(configured(tmp_path, example))
     assert pickle.loads(pickle.dumps(context)) == context  # noqa: S301 (our own bytes)
 
 
@@ -128,7 +137,7 @@ def test_a_context_from_a_file_goes_to_other_processes_whole(tmp_path: Path) -> 
 def test_a_fault_names_the_file_and_its_place(tmp_path: Path, config: Any, place: str) -> None:
     settings = configured(tmp_path, config)
     with pytest.raises(ConfigError) as caught:
-        mapping_context(settings)
+        context_of(settings)
     start = f"wikibase_rdf_config {tmp_path}/rdf.json: {place}{': ' if place else ''}"
     assert str(caught.value).startswith(start) and str(caught.value).endswith("; not used")
 
@@ -136,4 +145,4 @@ def test_a_fault_names_the_file_and_its_place(tmp_path: Path, config: Any, place
 def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     settings = configured(tmp_path, WIKIBASE_RDF_CONFIG=str(tmp_path / "none.json"))
     with pytest.raises(ConfigError, match=r"none\.json: not readable: No such file"):
-        mapping_context(settings)
+        context_of(settings)

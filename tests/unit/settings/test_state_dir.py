@@ -14,6 +14,12 @@ from wbd.settings.state_dir import StateDir
 TOO_LONG = "/" + "x" * 67
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose path is short enough for a state folder below it."""
+    return tmp_path_factory.mktemp("s")
+
+
 def test_the_same_length_is_refused_by_a_worker_and_by_the_group() -> None:
     message = re.escape(f"wbd_state_dir '{TOO_LONG}': 68 bytes; allowed: at most 67")
     with pytest.raises(ConfigError, match=message):
