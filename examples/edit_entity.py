@@ -7,24 +7,19 @@ Without settings it works on the group that `wbd up` runs on this machine.
 
 from __future__ import annotations
 
-from contextlib import closing
-
-from wbd.engines.mysql import Database
-from wbd.engines.objects import open_store
 from wbd.errors import BadEntity, HeadMoved
 from wbd.ids import IdClient
-from wbd.revisions import Revisions, RevisionStore
 from wbd.settings.load import load
+from wbd.wiki import Wiki
 
 
 def main() -> None:
     """Write three revisions of a new item and print what becomes of each call."""
     settings = load().settings
-    objects = open_store(settings.objects_address(), settings.s3_revisions_bucket)
     entity_id = IdClient(settings.ids_socket_path).next("item")
-    # A process opens these once; all of its threads share them.
-    with closing(Database(settings.database_address())) as db:
-        revisions = Revisions(RevisionStore(db, objects, change_topic=settings.kafka_entitychange_json_topic))
+    # A process opens the wiki once, and all of its threads share it.
+    with Wiki(settings) as wiki:
+        revisions = wiki.revisions
 
         item = {"type": "item", "id": entity_id, "labels": {"en": {"language": "en", "value": "Harrow Point"}}}
         # The base 0 says that nobody may have created the item before.
