@@ -13,7 +13,8 @@ import pytest
 
 from tests.build.clock import SetClock
 from tests.build.tables import make_tables
-from wbd.engines.kafka import EventProducer, Topics, end_offsets, read_topic
+from tests.build.topics import read_topic
+from wbd.engines.kafka import EventProducer, Topics, end_offsets
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.entity.check import check_entity

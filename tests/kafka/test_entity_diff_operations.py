@@ -117,10 +117,10 @@ def test_an_event_that_one_message_does_not_hold_comes_in_chunks_that_follow_one
     worker.stop()
     messages = wiki.messages(topic)
     assert max(map(len, messages)) < SMALL
-    found = [orjson.loads(message) for message in messages]
-    lengths = [each["sequence_length"] for each in found if each["entity_id"] == "Q1" and each["sequence"] == 0]
+    events = [orjson.loads(message) for message in messages]
+    lengths = [each["sequence_length"] for each in events if each["entity_id"] == "Q1" and each["sequence"] == 0]
     assert len(lengths) == 2 and min(lengths) > 2, "both are in chunks"
-    assert len({each["event_id"] for each in found}) == len(found) == health["kafka"]["messages"]
+    assert len({each["event_id"] for each in events}) == len(events) == health["kafka"]["messages"]
     assert health["diffs_computed"] == 3
     store = TripleStore()
     for message in messages:

@@ -104,6 +104,6 @@ def test_every_event_applied_gives_exactly_the_export_of_the_heads(
     for message in wiki.messages(wiki.settings.kafka_entity_diff_topic):
         store.apply(message)
     of = wiki.settings.model_copy(update=settings)
-    found, expected = store.lines(), heads(wiki, of.entity_diff_flavour, of.entity_diff_rdf_format)
+    applied, expected = store.lines(), heads(wiki, of.entity_diff_flavour, of.entity_diff_rdf_format)
     assert len(expected) > 1000
-    assert (sorted(found - expected)[:20], sorted(expected - found)[:20]) == ([], [])
+    assert (sorted(applied - expected)[:20], sorted(expected - applied)[:20]) == ([], [])

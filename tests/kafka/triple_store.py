@@ -31,22 +31,22 @@ class TripleStore:
 
     def apply(self, message: bytes) -> None:
         """Take one message; a repeated one is left out, and an event is applied when all its chunks have come."""
-        found = orjson.loads(message)
-        event_id = found.get("event_id") or found["meta"]["id"]
+        event = orjson.loads(message)
+        event_id = event.get("event_id") or event["meta"]["id"]
         if event_id in self._seen:
             return
         self._seen.add(event_id)
-        assert found["sequence"] == len(self._chunks), "chunks follow one another"
-        self._chunks.append(found)
-        if found["sequence"] + 1 < found["sequence_length"]:
+        assert event["sequence"] == len(self._chunks), "chunks follow one another"
+        self._chunks.append(event)
+        if event["sequence"] + 1 < event["sequence_length"]:
             return
         chunks, self._chunks = self._chunks, []
         added, removed, linked, unlinked = (
             {triple for chunk in chunks for triple in _data(chunk, name)}
             for name in ("added", "removed", "linked_shared", "unlinked_shared")
         )
-        entity = ox.NamedNode(f"{WD}entity/{found['entity_id']}")
-        if found["operation"] in ("delete", "reconcile"):
+        entity = ox.NamedNode(f"{WD}entity/{event['entity_id']}")
+        if event["operation"] in ("delete", "reconcile"):
             self._drop(entity)
         self._remove(removed - unlinked)
         for triple in added | linked:

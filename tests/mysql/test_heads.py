@@ -151,11 +151,11 @@ def test_snapshot_keys_come_with_the_heads_when_they_are_wanted(heads: Database)
     rows.append(("Q2", 7, "delete", "0" * 64, "", 0))
     heads.transaction(lambda tx: tx.insert(columns, rows))
     heads.execute("UPDATE entity_head SET is_deleted = TRUE WHERE entity_id = 'Q2'")
-    found = {head.entity_id: head for head in every_head(heads, snapshots=True)}
-    assert len(found) == len(IDS)
-    assert (found["Q1"].snapshot_key, found["Q1"].is_deleted) == ("new", False)
-    assert (found["Q2"].snapshot_key, found["Q2"].is_deleted) == ("", True)
-    assert found["Q3"].snapshot_key is None
+    walked_heads = {head.entity_id: head for head in every_head(heads, snapshots=True)}
+    assert len(walked_heads) == len(IDS)
+    assert (walked_heads["Q1"].snapshot_key, walked_heads["Q1"].is_deleted) == ("new", False)
+    assert (walked_heads["Q2"].snapshot_key, walked_heads["Q2"].is_deleted) == ("", True)
+    assert walked_heads["Q3"].snapshot_key is None
     assert {head.snapshot_key for head in by_shard(heads, limit=99, shards={0: None}, snapshots=True).heads} == {
         "new",
         None,

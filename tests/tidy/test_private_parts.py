@@ -12,7 +12,6 @@ PLACES = (
     "tests/kafka",
     "tests/unit/diff_stream",
     "tests/unit/events",
-    "tests/unit/workers",
     "tests/mysql/test_leases.py",
 )
 FILES = sorted(path for place in PLACES for path in [ROOT / place, *(ROOT / place).rglob("*.py")] if path.is_file())

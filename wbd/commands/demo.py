@@ -1,4 +1,4 @@
-"""``wbd demo``: the whole group at work, in one table."""
+"""``wbd demo``: run a complete group and print its figures in one table."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MAX_ENTITIES = 1_000_000
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Run the demonstration; exit code 0 only if everything adds up."""
+    """Run the demonstration; the exit code is 0 only if everything adds up."""
     if args.dump is not None and not args.dump.is_file():
         raise BadInput("no such file", str(args.dump))
     tell = (lambda _text: None) if args.json else echo
     folder = demo_run.state_folder()
-    # The group runs as a user would run it: the same commands, with a state folder and a port of its own.
+    # The group runs as a user would run it, by the same commands, with a state folder and a port of its own.
     env = environment_with(
         WBD_STATE_DIR=str(folder),
         METRICS_PORT=str(demo_run.free_port()),
@@ -47,12 +47,12 @@ def demo(args: argparse.Namespace) -> int:
         return done.stdout or b""
 
     def import_dump(path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = orjson.loads(wbd("import", "--json", "--rejects", str(folder), str(path), quiet=True))
-        return found
+        counts: dict[str, Any] = orjson.loads(wbd("import", "--json", "--rejects", str(folder), str(path), quiet=True))
+        return counts
 
     try:
         dump = args.dump or demo_run.make_dump(folder, args.entities, args.edits, args.seed)
-        # The group is gone at the end, so advice how to look at it would mislead.
+        # The group is gone at the end, so hints for looking at it would mislead.
         wbd("up", "--detach", "--no-hints")
         report = demo_run.run(load(env).settings, dump, import_dump, tell)
         if not args.json:
@@ -77,9 +77,9 @@ def add_arguments(commands: Any) -> None:
     """Add the parser of ``wbd demo``."""
     parser = commands.add_parser(
         "demo",
-        help="the whole group at work, in one table",
-        description="Start a group of its own on embedded engines, import entities, take ids with four processes"
-        " meanwhile, follow the diffs, check that everything adds up, and tear it all down.",
+        help="run a complete group and print its figures in one table",
+        description="Start a group on embedded engines, import entities while four processes take ids, follow the"
+        " diffs, check that everything adds up, and stop the group.",
         epilog="examples: wbd demo | wbd demo --entities 5000 --edits 5000 | wbd demo --dump latest-all.json.gz",
     )
     parser.add_argument("--dump", type=Path, metavar="FILE", help="a real dump instead of generated entities")
@@ -95,7 +95,7 @@ def add_arguments(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the generator (default 1)")
     parser.add_argument("--keep", action="store_true", help="keep the state folder")
-    parser.add_argument("--json", action="store_true", help="the figures as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     parser.set_defaults(run=demo)
 
 

@@ -1,1 +1,1 @@
-"""The demonstration: a whole group at work on entities that the project generates, or on a real dump."""
+"""The demonstration: a complete group that works on generated entities, or on a real dump."""

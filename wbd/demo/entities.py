@@ -1,7 +1,7 @@
-"""Entities that look like Wikidata's, and edits to them, the same for the same seed.
+"""Generate entities that look like Wikidata's, and edits to them; a seed always gives the same ones.
 
-Items with terms in several languages, sitelinks with badges, statements of every main datatype with ranks, qualifiers
-and references; the properties they use; lexemes with forms and senses. All of it is made up here.
+There are items with terms in several languages, sitelinks with badges, and statements of every main datatype with
+ranks, qualifiers and references; the properties that they use; and lexemes with forms and senses.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _NATIVE = {
     "sr-ec": "река",
     "el": "κάστρο",
 }
-# Property id -> datatype; property entities of the same ids are part of what is generated.
+# Property id -> datatype. The properties are generated too.
 DATATYPES = {
     "P1": "wikibase-item",
     "P2": "string",
@@ -89,7 +89,7 @@ class EntityGenerator:
     """
     Makes *entities* entities and *edits* edits to them.
 
-    Each revision is a whole entity with lastrevid and modified, as a dump or Special:EntityData gives it.
+    Each revision is a complete entity with lastrevid and modified, as in a dump or from Special:EntityData.
     """
 
     def __init__(self, entities: int, edits: int, seed: int = 1) -> None:
@@ -100,7 +100,7 @@ class EntityGenerator:
         self._second = 0
 
     def revisions(self) -> Iterator[Json]:
-        """Yield every revision: first each entity as created, then the edits in the order in which they happened."""
+        """Yield every revision: the creation of each entity, then the edits in their order."""
         alive = []
         for number in range(1, self._entities + 1):
             entity = self._create(number)
@@ -112,7 +112,7 @@ class EntityGenerator:
             yield self._stamped(alive[position])
 
     def _create(self, number: int) -> Json:
-        # The properties come first, then about one lexeme to twenty items, as edits on Wikidata are spread.
+        # The properties come first, then one lexeme for every nineteen items, like the edits on Wikidata.
         if number <= len(DATATYPES):
             return self._property(number)
         rest = number - len(DATATYPES)

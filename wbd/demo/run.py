@@ -1,7 +1,7 @@
-"""Run the demonstration: group up, entities in, ids taken, diffs counted, group down.
+"""Run the demonstration in a group: import entities, take ids meanwhile, follow the diffs, compare the results.
 
-Reads:   a dump, or what entities.py generates
-Writes:  a state folder of its own, removed at the end
+Reads:   a dump, or the entities that entities.py generates
+Writes:  a state folder of its own, which is removed at the end
 Repeats: harmless
 """
 
@@ -27,7 +27,7 @@ from wbd.settings.settings import Settings
 from wbd.wiki import Wiki
 
 TAKERS = 4
-# Long enough for a start of the broker on a slow machine; the diffs of one batch take well below a second.
+# Long enough for a broker that starts on a slow machine; the diffs of a batch take well below a second.
 _STALLED_S = 60.0
 
 
@@ -53,7 +53,7 @@ class DemoReport:
 
 
 def make_dump(folder: Path, entities: int, edits: int, seed: int) -> Path:
-    """Write generated revisions as a gzipped dump, one a line in an array, and return its path."""
+    """Write generated revisions as a gzipped dump, an array with one revision per line, and return its path."""
     path = folder / "generated.json.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(b"[\n")
@@ -64,12 +64,12 @@ def make_dump(folder: Path, entities: int, edits: int, seed: int) -> Path:
 
 
 def state_folder() -> Path:
-    """Make a fresh state folder with a path short enough for Unix sockets."""
+    """Make a new state folder whose path is short enough for Unix sockets."""
     return Path(tempfile.mkdtemp(prefix="wbd-demo-"))
 
 
 def free_port() -> int:
-    """Return a TCP port that nothing listens on now, so that a group that runs already is not disturbed."""
+    """Return a TCP port that nothing listens on, so that a group that runs already is not disturbed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -79,10 +79,10 @@ def run(
     settings: Settings, dump: Path, import_dump: Callable[[Path], dict[str, Any]], echo: Callable[[str], None]
 ) -> DemoReport:
     """
-    Import *dump* into the running group of *settings* while takers take ids, and follow the diffs to the last.
+    Import *dump* into the running group of *settings* while takers take ids, and follow the diffs to the last one.
 
     Args:
-        import_dump: imports a file and returns its report's counts.
+        import_dump: imports a file and returns the counts of its report.
     """
     report = DemoReport()
     wiki = Wiki(settings, connections=2)
@@ -142,6 +142,8 @@ def _record_diffs(report: DemoReport, replay: Replay, missing: set[tuple[str, in
         report.lag_p50_s, report.lag_p99_s = lag_percentiles_s(result.lags_s)
     if replay.trouble:
         report.wrong.append(f"diff topic: {replay.trouble}")
+    if result.malformed:
+        report.wrong.append(f"{len(result.malformed)} messages are not events, first {result.malformed[0]}")
     if missing:
         some = ", ".join(f"{entity} r{revision}" for entity, revision in sorted(missing)[:5])
         report.wrong.append(f"{len(missing)} revisions did not come through, among them {some}")
@@ -154,7 +156,7 @@ def _record_diffs(report: DemoReport, replay: Replay, missing: set[tuple[str, in
 
 
 def _check_outbox(report: DemoReport, db: Database) -> None:
-    """Wait shortly for the change events, which another worker publishes, to leave the outbox."""
+    """Wait until another worker has published the change events of the outbox."""
     deadline_mono_s = time.monotonic() + _STALLED_S
     while (left := int(db.query("SELECT COUNT(*) FROM event_outbox")[0][0])) and time.monotonic() < deadline_mono_s:
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Client processes that take ids while the rest of the demonstration runs, and write down every one."""
+"""Client processes that take ids while the rest of the demonstration runs, and record every one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from wbd.errors import IdsUnavailable
 from wbd.ids.client import IdClient
 
 _TYPES = ("item", "property", "lexeme", "entityschema")
-# What one command takes; an API process that creates entities in bulk asks for about as many.
+# Ids per command; an API process that creates entities in bulk asks for about as many.
 _BLOCK = 20
-# Bounds the files and the memory of the count, however long an import takes.
+# Bounds the files, and the memory of the count, however long an import takes.
 MAX_IDS = 500_000
-# Between two blocks, as an API process has other work: from shared memory the bound would be reached in a second.
+# Pause between two blocks, since an API process has other work; without it MAX_IDS would be reached in a second.
 _PAUSE_S = 0.002
 _ENDS_WITHIN_S = 20.0
 
@@ -25,9 +25,9 @@ _ENDS_WITHIN_S = 20.0
 @dataclass(frozen=True, slots=True)
 class Taken:
     """
-    What all takers wrote down.
+    The ids that all takers recorded.
 
-    seconds: the longest time that one of them took ids for.
+    seconds: how long the taker that ran longest took ids.
     """
 
     ids: int
@@ -56,7 +56,7 @@ class Takers:
         ]
 
     def stop(self) -> Taken:
-        """Let each finish its block, and count what they wrote down."""
+        """Let each taker finish its block, and count the ids that they recorded."""
         self._stop_file.touch()
         errors = []
         for process in self._processes:
@@ -78,15 +78,15 @@ class Takers:
         return Taken(total, total - len(seen), seconds, errors)
 
     def kill(self) -> None:
-        """End them as they are."""
+        """Kill the processes."""
         for process in self._processes:
             process.kill()
             process.communicate()
 
 
 def take_until_stopped(socket_path: Path, path: Path, stop_file: Path) -> None:
-    """The body of one taker: write every id to *path*, and the seconds it took last."""
-    # Four clients that do nothing but take ids would starve the import of a small machine.
+    """Run one taker: write every id to *path*, and the seconds that it took to the last line."""
+    # Four clients that only take ids would starve the import on a small machine.
     os.nice(10)
     taken, begun_mono_s = 0, time.monotonic()
     with IdClient(socket_path, timeout_s=30.0) as client, path.open("w") as file:

@@ -2,7 +2,7 @@
 
 Reads:   what DiffFeed reads
 Writes:  nothing
-Repeats: harmless; an agenda that is lost with its process is found again by the next one's polls
+Repeats: harmless; the polls of the next process find the heads that were lost with this one
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Pace:
     batch_revisions: revisions of one batch.
     sweep_heads: heads of one page of a sweep.
     held_back: entities that are held back at once; a sweep finds the others again.
-    plan_s: planning of a batch ends here and the rest comes with the next step; a slow machine would outlast its lease
-        with every batch otherwise.
+    plan_s: planning of a batch ends after this long, and its remaining revisions come with the next step; on a slow
+        machine every batch would outlast the lease otherwise.
     poll_s: wait after a step that found nothing.
     overlap_s: interval between reads of the window behind the positions while there is other work.
     requests_s: interval between looks for requests.
@@ -70,7 +70,8 @@ class Agenda:
     """
     The heads that wait in the shards of this process. One thread only.
 
-    heads: found and not dealt with yet, by entity; nothing more is looked for until it is empty, sweeps excepted.
+    heads: those that polls and sweeps found and that are not dealt with yet, by entity. There is no further poll until
+        it is empty.
     polled: heads that the last poll found waiting.
     swept: heads that polls had missed and a sweep found, since the process began.
     """

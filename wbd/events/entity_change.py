@@ -1,7 +1,7 @@
-"""The event that tells that an entity has a new revision.
+"""The event that an entity has a new revision.
 
-Fields of the requirement document to the letter and no others. The event id is not among them, but follows from
-them, so a consumer can drop repeats by it.
+It has exactly the fields of the requirement document. The event id is not one of them but computed from them, so
+that a consumer can recognize repeats.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from wbd.errors import BadInput
 
 SCHEMA_VERSION = "1.0.0"
 Operation = Literal["create", "update", "delete"]
-# The editor of what nobody of this wiki did, such as an import; MediaWiki's number for it too.
+# The editor of a revision that no user of this wiki made, such as an import. MediaWiki uses the same number.
 NO_EDITOR = 0
 
-# Any fixed value will do; it keeps these ids apart from those of other kinds of event.
+# A fixed random value, which keeps these ids apart from those of other kinds of events.
 _NAMESPACE = uuid.UUID("b4a1f6f2-6d0c-5c37-8a68-2d7f0f6b9a55")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 _SHOWN_CHARACTERS = 60
@@ -32,7 +32,7 @@ class EntityChange:
     """
     One event.
 
-    editor_id: user of the wiki, NO_EDITOR when there is none.
+    editor_id: a user of the wiki; NO_EDITOR when there is none.
     timestamp: when the revision was recorded here, ISO 8601, UTC, Z.
     """
 
@@ -46,7 +46,7 @@ class EntityChange:
 
     @property
     def event_id(self) -> str:
-        """The same for the same change, whoever publishes it and when."""
+        """Id of the change, which does not depend on who publishes it and when."""
         return str(uuid.uuid5(_NAMESPACE, f"{self.entity_id}/{self.revision_id}/{self.operation}"))
 
     def to_bytes(self) -> bytes:
@@ -66,59 +66,59 @@ class EntityChange:
     @classmethod
     def from_bytes(cls, value: bytes) -> EntityChange:
         """
-        Read a message value; unknown fields are left out, so that later versions can add some.
+        Read a message value, ignoring unknown fields, which later versions may add.
 
         Raises:
-            BadInput: not such an event, or of another major version; its place is the field.
+            BadInput: not such an event, or one of another major version; its place is the field.
         """
         try:
-            found = orjson.loads(value)
+            fields = orjson.loads(value)
         except orjson.JSONDecodeError as error:
             raise BadInput(f"entity change event: not JSON ({error})") from None
-        if not isinstance(found, dict):
+        if not isinstance(fields, dict):
             raise BadInput("entity change event: not a JSON object")
         event = cls(
-            entity_id=_text(found, "entity_id"),
-            revision_id=_number(found, "revision_id", 1),
-            operation=_operation(found),
-            editor_id=NO_EDITOR if found.get("editor_id") is None else _number(found, "editor_id", 0),
-            edit_summary="" if found.get("edit_summary") is None else _text(found, "edit_summary", empty=True),
-            timestamp=_text(found, "timestamp"),
-            schema_version=_text(found, "schema_version"),
+            entity_id=_text(fields, "entity_id"),
+            revision_id=_number(fields, "revision_id", 1),
+            operation=_operation(fields),
+            editor_id=NO_EDITOR if fields.get("editor_id") is None else _number(fields, "editor_id", 0),
+            edit_summary="" if fields.get("edit_summary") is None else _text(fields, "edit_summary", empty=True),
+            timestamp=_text(fields, "timestamp"),
+            schema_version=_text(fields, "schema_version"),
         )
         if event.schema_version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-            raise _bad("schema_version", found, f"a version 1, such as {SCHEMA_VERSION}")
+            raise _bad("schema_version", fields, f"a version 1, such as {SCHEMA_VERSION}")
         try:
             if not _TIMESTAMP.fullmatch(event.timestamp):
                 raise ValueError
             datetime.fromisoformat(event.timestamp)
         except ValueError:
-            raise _bad("timestamp", found, "a time such as 2025-01-15T10:30:00Z") from None
+            raise _bad("timestamp", fields, "a time such as 2025-01-15T10:30:00Z") from None
         return event
 
 
-def _text(found: dict[str, Any], name: str, *, empty: bool = False) -> str:
-    value = found.get(name)
+def _text(fields: dict[str, Any], name: str, *, empty: bool = False) -> str:
+    value = fields.get(name)
     if not isinstance(value, str) or not (value or empty):
-        raise _bad(name, found, "text")
+        raise _bad(name, fields, "text")
     return value
 
 
-def _number(found: dict[str, Any], name: str, least: int) -> int:
-    value = found.get(name)
+def _number(fields: dict[str, Any], name: str, least: int) -> int:
+    value = fields.get(name)
     if type(value) is not int or value < least:
-        raise _bad(name, found, f"a whole number, at least {least}")
+        raise _bad(name, fields, f"a whole number, at least {least}")
     return value
 
 
-def _operation(found: dict[str, Any]) -> Operation:
+def _operation(fields: dict[str, Any]) -> Operation:
     for operation in get_args(Operation):
-        if found.get("operation") == operation:
+        if fields.get("operation") == operation:
             chosen: Operation = operation
             return chosen
-    raise _bad("operation", found, "create, update or delete")
+    raise _bad("operation", fields, "create, update or delete")
 
 
-def _bad(name: str, found: dict[str, Any], expected: str) -> BadInput:
-    shown = ascii(found[name])[:_SHOWN_CHARACTERS] if name in found else "missing"
+def _bad(name: str, fields: dict[str, Any], expected: str) -> BadInput:
+    shown = ascii(fields[name])[:_SHOWN_CHARACTERS] if name in fields else "missing"
     return BadInput(f"entity change event: {shown}, expected {expected}", name)

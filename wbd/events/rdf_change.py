@@ -1,6 +1,6 @@
 """Wikimedia's event for a change of an entity's RDF: mediawiki/wikibase/entity/rdf_change, version 2.0.0.
 
-For consumers of Wikimedia's stream. Shared data is told apart: what is in it is not in the added and deleted data.
+For consumers of Wikimedia's stream. Unlike in entity_diff, shared data is not repeated in the added and deleted data.
 
 Rules: https://schema.wikimedia.org/repositories/primary/jsonschema/mediawiki/wikibase/entity/rdf_change/2.0.0
 """
@@ -20,14 +20,15 @@ SCHEMA = "/mediawiki/wikibase/entity/rdf_change/2.0.0"
 @dataclass(frozen=True, slots=True)
 class RdfChange:
     """
-    One message: a whole event, or one of its chunks.
+    One message: a complete event, or one of its chunks.
 
-    A delete has no data: the consumer removes what it holds of the entity. A reconcile has all of it as added data.
+    A delete has no data; the consumer removes all triples of the entity. A reconcile has all of them as added data.
 
-    name: what makes the event different from every other; chunks share it.
-    stream, domain: where the event is published, and the wiki's host.
-    dt: when the revision was recorded; published_at: when this message was made; both ISO 8601, UTC.
-    added, deleted, linked_shared, unlinked_shared: RDF in the format of mime_type, "" for none.
+    name: identity of the event, which its chunks share; see messages.Step.
+    stream, domain: the topic of the event, and the host of the wiki.
+    dt: when the revision was recorded, ISO 8601, UTC.
+    published_at: when the message was made, ISO 8601, UTC.
+    added, deleted, linked_shared, unlinked_shared: RDF in the format of mime_type; "" for none.
     """
 
     name: str

@@ -67,10 +67,10 @@ def test_messages_of_different_steps_have_different_ids_and_repeats_the_same() -
         writer = replace(WRITER, event_format=event_format)
         ids = []
         for step in [*steps, *steps]:
-            found: Any = json.loads(writer.messages(step, DIFF, NOW)[0])
+            field: Any = json.loads(writer.messages(step, DIFF, NOW)[0])
             for name in path:
-                found = found[name]
-            ids.append(found)
+                field = field[name]
+            ids.append(field)
         assert len(set(ids)) == len(steps) and ids[: len(steps)] == ids[len(steps) :]
 
 
@@ -85,12 +85,12 @@ def test_the_chunks_of_an_event_hold_together_what_it_holds(
     diff = RdfDiff(added, removed, added[: counts[2]], removed[: counts[3]])
     writer = replace(WRITER, event_format=event_format, rdf_format=rdf_format, max_bytes=max_bytes)
     messages = writer.messages(STEP, diff, NOW)
-    found = [json.loads(message) for message in messages]
+    events = [json.loads(message) for message in messages]
     assert max(map(len, messages)) <= max_bytes
-    assert [each["sequence"] for each in found] == list(range(len(found)))
-    assert {each["sequence_length"] for each in found} == {len(found)}
+    assert [each["sequence"] for each in events] == list(range(len(events)))
+    assert {each["sequence_length"] for each in events} == {len(events)}
     union: dict[str, set[str]] = {name: set() for name in ("added", "removed", "linked_shared", "unlinked_shared")}
-    for each in found:
+    for each in events:
         for name in union:
             if event_format == "entity_diff":
                 union[name] |= parsed(each[f"rdf_{name}_data"], each["mime_type"])
@@ -99,7 +99,7 @@ def test_the_chunks_of_an_event_hold_together_what_it_holds(
     assert union["linked_shared"] == set(diff.linked_shared) and union["unlinked_shared"] == set(diff.unlinked_shared)
     if event_format == "rdf_change":
         assert not union["added"] & union["linked_shared"] and not union["removed"] & union["unlinked_shared"]
-        assert len({each["meta"]["request_id"] for each in found}) == 1
+        assert len({each["meta"]["request_id"] for each in events}) == 1
         union["added"] |= union["linked_shared"]
         union["removed"] |= union["unlinked_shared"]
     assert union["added"] == set(diff.added) and union["removed"] == set(diff.removed)
@@ -127,10 +127,10 @@ def test_rdf_change_is_valid_by_wikimedias_schema(operation: Any, max_bytes: int
     messages = writer.messages(replace(STEP, operation=operation), diff, NOW)
     assert (len(messages) > 1) == (max_bytes == 6000 and operation != "delete")
     for message in messages:
-        found = json.loads(message)
-        check.validate(found)
-        assert found["operation"] == operation and found["meta"]["stream"] == "wikibase.entity_diff"
-        data = {name for name in found if name.endswith("_data")}
+        event = json.loads(message)
+        check.validate(event)
+        assert event["operation"] == operation and event["meta"]["stream"] == "wikibase.entity_diff"
+        data = {name for name in event if name.endswith("_data")}
         if operation == "delete":
             assert not data
         if operation == "reconcile":

@@ -29,10 +29,10 @@ def outcome(plans: list[Planned]) -> list[Any]:
 
 
 def histories() -> dict[str, list[bytes]]:
-    found: dict[str, list[bytes]] = {}
+    revisions: dict[str, list[bytes]] = {}
     for entity in EntityGenerator(20, 60, seed=3).revisions():
-        found.setdefault(entity["id"], []).append(orjson.dumps(entity))
-    return found
+        revisions.setdefault(entity["id"], []).append(orjson.dumps(entity))
+    return revisions
 
 
 def both(monkeypatch: pytest.MonkeyPatch, chain: Chain) -> list[Any]:

@@ -69,9 +69,9 @@ def without_time(plans: list[list[Planned]]) -> list[list[tuple[int, int, int, s
 
 def test_the_plans_are_those_of_one_process(pool: ManyProcesses) -> None:
     chains = [chain(number, "one", "two") for number in range(1, 60)]
-    found = pool.plan_all(chains, LATE)
-    assert found == OneProcess(PLANNER).plan_all(chains, LATE)
-    assert all(each.messages for plans in found for each in plans)
+    plans = pool.plan_all(chains, LATE)
+    assert plans == OneProcess(PLANNER).plan_all(chains, LATE)
+    assert all(each.messages for planned in plans for each in planned)
 
 
 def test_after_the_deadline_only_the_first_chain_is_planned(pool: ManyProcesses) -> None:
@@ -85,12 +85,12 @@ def test_a_chain_that_kills_its_process_twice_is_set_aside_and_no_other() -> Non
     pool = ManyProcesses(Deadly(CONTEXT, WRITER), 2)
     try:
         chains = [chain(number, "one", "two") for number in range(1, 40)]
-        found = pool.plan_all(chains, LATE)
+        plans = pool.plan_all(chains, LATE)
     finally:
         pool.close()
     expected = OneProcess(PLANNER).plan_all(chains, LATE)
-    assert found[:12] + found[13:] == expected[:12] + expected[13:]
-    assert without_time(found)[12] == [(2, 0, 0, "r2: the process that diffed it was killed, twice")]
+    assert plans[:12] + plans[13:] == expected[:12] + expected[13:]
+    assert without_time(plans)[12] == [(2, 0, 0, "r2: the process that diffed it was killed, twice")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,25 +17,25 @@ def cache(folder: Path, max_bytes: int) -> SnapshotCache:
 
 
 def test_what_is_kept_is_not_read_again_and_what_is_not_there_is_none(tmp_path: Path) -> None:
-    found = cache(tmp_path, 1000)
-    first = found.read(["a", "b", "a", "nothing"])
+    snapshots = cache(tmp_path, 1000)
+    first = snapshots.read(["a", "b", "a", "nothing"])
     assert first == {"a": b"a" * 10, "b": b"b" * 10, "nothing": None}
-    found.keep({"a": b"a" * 10})
-    assert found.read(["a", "b"])["a"] == b"a" * 10
-    assert (found.hits, found.reads) == (1, 4)
+    snapshots.keep({"a": b"a" * 10})
+    assert snapshots.read(["a", "b"])["a"] == b"a" * 10
+    assert (snapshots.hits, snapshots.reads) == (1, 4)
 
 
 def test_the_least_used_gives_way_and_large_ones_are_not_kept(tmp_path: Path) -> None:
-    found = cache(tmp_path, 40)
-    found.keep({name: name.encode() * 10 for name in "abcd"})
-    found.read(["a"])
-    found.keep({"e": b"e" * 10, "f": b"f" * 11})
-    found.hits = 0
-    found.read(list("abcdef"))
-    assert found.hits == 4, "b gave way to e, f was too large"
-    found.forget(["a", "e", "nothing"])
-    found.hits = 0
-    found.read(list("ae"))
-    assert found.hits == 0
-    found.keep({name: name.encode() * 10 for name in "abef"})
-    assert found.kept_bytes == 40
+    snapshots = cache(tmp_path, 40)
+    snapshots.keep({name: name.encode() * 10 for name in "abcd"})
+    snapshots.read(["a"])
+    snapshots.keep({"e": b"e" * 10, "f": b"f" * 11})
+    snapshots.hits = 0
+    snapshots.read(list("abcdef"))
+    assert snapshots.hits == 4, "b gave way to e, f was too large"
+    snapshots.forget(["a", "e", "nothing"])
+    snapshots.hits = 0
+    snapshots.read(list("ae"))
+    assert snapshots.hits == 0
+    snapshots.keep({name: name.encode() * 10 for name in "abef"})
+    assert snapshots.kept_bytes == 40

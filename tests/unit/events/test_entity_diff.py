@@ -15,8 +15,8 @@ EVENT = EntityDiff(
 
 
 def test_the_message_has_every_documented_field_and_those_beside_them() -> None:
-    found = json.loads(EVENT.to_bytes())
-    assert found == {
+    fields = json.loads(EVENT.to_bytes())
+    assert fields == {
         "schema_version": "2.0.0",
         "entity_id": "Q123",
         "revision_id": 42,
