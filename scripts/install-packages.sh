@@ -19,6 +19,8 @@ else
     has java || need default-jre-headless
     has mvn || need maven
     has redis-cli || need redis-tools
+    has curl || need curl
+    has jq || need jq
 fi
 
 [ -n "$packages" ] || exit 0
