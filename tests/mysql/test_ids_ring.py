@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -206,9 +207,9 @@ def test_forked_children_and_threads_go_on_with_the_ring(host: Host) -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/ids.md"])
 def test_what_the_documents_tell_python_programs_to_do_works(host: Host, page: str) -> None:
     host.wait_ready(host.start_worker())
-    block = next(
-        one for one in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL) if "IdClient(" in one
-    )
+    # A block in a list is indented.
+    blocks = map(textwrap.dedent, re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL))
+    block = next(one for one in blocks if "IdClient(" in one)
     block = re.sub(r'"/[^"]*/ids\.sock"', repr(str(host.socket)), block)
     assert len(block.splitlines()) >= 4
     script = block + "\nassert ids.attached, ids.attach_problem\n"
