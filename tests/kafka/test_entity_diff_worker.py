@@ -187,6 +187,47 @@ def test_a_process_whose_lease_ran_out_publishes_nothing(wiki: Wiki) -> None:
     worker.stop()
 
 
+# What another process does that takes every slot over.
+TAKE_OVER = (
+    "UPDATE worker_leases SET owner = 'another', token = token + 1,"
+    " lease_until = CURRENT_TIMESTAMP(6) + INTERVAL 30 SECOND WHERE slot LIKE 's:%'"
+)
+RUN_OUT = "UPDATE worker_leases SET lease_until = CURRENT_TIMESTAMP(6) - INTERVAL 1 SECOND"
+
+
+def test_a_process_whose_shards_another_one_took_over_publishes_nothing(wiki: Wiki) -> None:
+    """As after the suspension of a machine, which its own clock does not show."""
+    worker, run = started(wiki)
+    worker.step(run)
+    wiki.write(item(1))
+    wiki.db.execute(TAKE_OVER)
+    with pytest.raises(LeaseLost):
+        worker.step(run)
+    assert wiki.diffs() == []
+    assert wiki.db.query("SELECT * FROM entity_diff_state") == []
+    wiki.db.execute(RUN_OUT)
+    until_idle(worker, run)
+    worker.stop()
+    assert pairs(wiki.diffs()) == [("Q1", 1, None)]
+
+
+def test_a_process_whose_outbox_another_one_took_over_publishes_and_deletes_nothing(wiki: Wiki) -> None:
+    wiki.write(item(1))
+    worker, run = wiki.change_worker(), run_of("entity_change", "c1")
+    worker.start(run)
+    until_idle(worker, run)
+    wiki.write(item(1, "second"))
+    wiki.db.execute(TAKE_OVER)
+    with pytest.raises(LeaseLost):
+        worker.step(run)
+    assert wiki.db.query("SELECT COUNT(*) FROM event_outbox") == [(1,)]
+    assert len(wiki.messages(wiki.settings.kafka_entitychange_json_topic)) == 1
+    wiki.db.execute(RUN_OUT)
+    until_idle(worker, run)
+    worker.stop()
+    assert len(wiki.messages(wiki.settings.kafka_entitychange_json_topic)) == 2
+
+
 def test_a_missing_snapshot_holds_its_entity_back_and_no_other(wiki: Wiki) -> None:
     written = wiki.write(item(1))
     revision = wiki.store.revision("Q1", written.revision_id)

@@ -137,6 +137,15 @@ def test_a_paused_owner_whose_lease_was_taken_over_writes_nothing(db: Database) 
     assert written(db) == ["right"]
 
 
+def test_a_paused_owner_whose_lease_was_taken_over_is_told_before_it_sends_anything(db: Database) -> None:
+    paused, heir = paused_and_heir(db)
+    heir.confirm()
+    heir.confirm({3, 4})
+    with pytest.raises(LeaseLost, match="taken over"):
+        paused.confirm({3})
+    assert paused.held == frozenset()
+
+
 def slots(db: Database) -> list[tuple[object, ...]]:
     return db.query(
         "SELECT slot, owner, token, position_text, lease_until FROM worker_leases WHERE slot LIKE 's:%' ORDER BY slot"

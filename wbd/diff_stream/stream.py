@@ -125,7 +125,7 @@ class DiffStream:
     def _publish(self, revisions: list[WaitingRevision]) -> None:
         """Diff, publish, and record what the broker has; raises BrokerUnavailable after recording the rest."""
         self._beat()
-        outcome = self._publisher.publish(self._reader.chains(revisions, self._agenda.heads), self._leases.check)
+        outcome = self._publisher.publish(self._reader.chains(revisions, self._agenda.heads), self._leases.confirm)
         self._feed.record(outcome.progress, outcome.failures, fence=self._leases.fence)
         self._agenda.settle(outcome.progress)
         if outcome.failed is not None:
@@ -138,7 +138,7 @@ class DiffStream:
         # A request comes before a head whose snapshot appeared, and stands for both.
         chosen = self._reader.reconciles(reversed(wanted))
         self._beat()
-        outcome = self._publisher.publish([chain for _, chain in chosen.values()], self._leases.check)
+        outcome = self._publisher.publish([chain for _, chain in chosen.values()], self._leases.confirm)
         reached = [done.entity_id for done in outcome.progress]
         answered = [chosen[entity_id][0] for entity_id in reached]
         self._feed.record(outcome.progress, outcome.failures, answered, fence=self._leases.fence)

@@ -8,7 +8,7 @@ A lease ends when a database clock passes lease_until. Two rules keep an owner w
 - It stops by itself. By its own monotonic clock it gives up a fifth of the lease early.
 - It is fenced. Each change of owner raises the token of the slot. Every write of an owner, here and through fence(),
   compares owner and token in its own transaction, so a process that was paused, or whose machine was suspended, writes
-  nothing once another process has its slot.
+  nothing once another process has its slot. Messages cannot be fenced; confirm() is called shortly before them.
 
 Clocks. Wall clocks of hosts do not matter; no host's time is compared with another's. The clocks of database nodes do
 matter: lease_until may be written by one node and compared by another, after a failover or on a cluster with several
@@ -92,6 +92,21 @@ class SlotLeases:
         if not self.held:
             raise self._lost("ran out")
 
+    def confirm(self, slots: Collection[int] | None = None) -> None:
+        """
+        Raise LeaseLost unless this process owns *slots*, all of its slots when None, by its clock and in the database.
+
+        One query. Call it before work that no transaction can fence, such as messages to a broker: the clock of a
+        machine that was suspended does not show the pause.
+        """
+        self.check()
+        wanted = set(self._held if slots is None else slots)
+        condition, params = self._owned(wanted & self._held.keys())
+        ((count,),) = self._db.query(f"SELECT COUNT(*) FROM worker_leases WHERE {condition}", params)
+        if count != len(wanted):
+            self._forget()
+            raise self._lost("was taken over by another process")
+
     def fence(self, tx: Transaction, slots: Collection[int] | None = None) -> None:
         """
         Let *tx* take effect only if this process still owns *slots*, all of its slots when None; extend their leases.
@@ -101,12 +116,11 @@ class SlotLeases:
         Raises:
             LeaseLost: another process owns one of them, or has owned it since; the transaction must not be committed.
         """
-        wanted = sorted(self._held if slots is None else set(slots))
+        wanted = set(self._held if slots is None else slots)
         if not wanted:
             return
-        owned = [slot for slot in wanted if slot in self._held]
         # Rows match by owner too: a process of the release before does not raise the token.
-        changed = self._update_owned(tx, f"lease_until = {_UNTIL}", (self._lease_us,), owned)
+        changed = self._update_owned(tx, f"lease_until = {_UNTIL}", (self._lease_us,), wanted & self._held.keys())
         if changed != len(wanted):
             self._forget()
             raise self._lost("was taken over by another process")
@@ -218,15 +232,19 @@ class SlotLeases:
         alive: bool = False,
     ) -> int:
         """Change the rows of *slots* that have our owner and token; return how many there were."""
+        condition, owned = self._owned(slots)
+        if alive:
+            condition += " AND lease_until >= CURRENT_TIMESTAMP(6)"
+        return tx.execute(f"UPDATE worker_leases SET {assignments} WHERE {condition}", (*params, *owned))
+
+    def _owned(self, slots: Iterable[int]) -> tuple[str, tuple[object, ...]]:
+        """Return the condition, with its parameters, for the rows of *slots* that have our owner and token."""
         owned = [(_name(slot), self._held[slot].token) for slot in sorted(slots)]
         if not owned:
-            return 0
+            return "FALSE", ()
         pairs = ", ".join(["(%s, %s)"] * len(owned))
-        return tx.execute(
-            f"UPDATE worker_leases SET {assignments} WHERE worker = %s AND owner = %s AND (slot, token) IN ({pairs})"
-            + (" AND lease_until >= CURRENT_TIMESTAMP(6)" if alive else ""),
-            (*params, self._worker, self._owner, *(value for pair in owned for value in pair)),
-        )
+        params = (self._worker, self._owner, *(value for pair in owned for value in pair))
+        return f"worker = %s AND owner = %s AND (slot, token) IN ({pairs})", params
 
     def _forget(self) -> None:
         """Make the next renew() ask the database."""

@@ -60,7 +60,7 @@ class EntityChangeWorker:
         self._waiting = len(rows)
         if not rows:
             return _IDLE_S
-        self._leases.check()
+        self._leases.confirm()
         events = [Event(topic, key, bytes(payload)) for _, topic, key, payload in rows]
         outcome = self._producer.publish(events)
         done: list[int] = []
