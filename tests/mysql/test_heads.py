@@ -19,11 +19,16 @@ SHARDS = 4
 IDS = [f"Q{number}" for number in range(1, 61)] + [f"L{number}" for number in range(1, 31)] + ["P1", "P9", "P10"]
 
 
+def second_of(number: int) -> int:
+    """Return the second in which the head at a position of IDS was edited."""
+    return number // (3 * SHARDS)
+
+
 @pytest.fixture
 def heads(db: Database) -> Database:
-    """Heads of four shards, edited a second apart, some at the same moment."""
+    """Heads of four shards; three of each shard were edited at the same moment."""
     rows = [
-        (entity_id, 7, "0" * 64, number % SHARDS, BEGINNING + timedelta(seconds=number // 3))
+        (entity_id, 7, "0" * 64, number % SHARDS, BEGINNING + timedelta(seconds=second_of(number)))
         for number, entity_id in enumerate(IDS)
     ]
     insert_heads(db, rows)
@@ -83,7 +88,7 @@ def test_ranges_of_ids_that_touch_divide_the_walk(heads: Database) -> None:
 @pytest.mark.parametrize("limit", [1, 7, len(IDS), 1000])
 def test_a_walk_by_shard_returns_each_head_once_in_the_order_of_edits(heads: Database, limit: int) -> None:
     shards: dict[int, datetime | None] = dict.fromkeys(range(SHARDS))
-    expected = sorted(IDS, key=lambda each: (IDS.index(each) % SHARDS, IDS.index(each) // 3, each))
+    expected = sorted(IDS, key=lambda each: (IDS.index(each) % SHARDS, second_of(IDS.index(each)), each))
     assert walked(lambda place: by_shard(heads, place, limit=limit, shards=shards)) == expected
 
 
@@ -107,9 +112,9 @@ def test_a_head_edited_during_a_walk_by_shard_comes_again_and_none_is_missed(hea
 
 
 def test_a_bound_ends_the_walk_of_a_shard(heads: Database) -> None:
-    bounds: dict[int, datetime | None] = {0: BEGINNING + timedelta(seconds=10), 2: None}
+    bounds: dict[int, datetime | None] = {0: BEGINNING + timedelta(seconds=4), 2: None}
     ids = walked(lambda place: by_shard(heads, place, limit=5, shards=bounds))
-    expected = [each for n, each in enumerate(IDS) if n % SHARDS == 2 or (n % SHARDS == 0 and n // 3 < 10)]
+    expected = [each for n, each in enumerate(IDS) if n % SHARDS == 2 or (n % SHARDS == 0 and second_of(n) < 4)]
     assert sorted(ids) == sorted(expected)
 
 
