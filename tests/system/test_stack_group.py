@@ -500,7 +500,7 @@ def test_without_java_a_folder_with_kafka_s_messages_is_not_given_to_the_mock(
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("x" * 100, "Unix socket path"), ("100%", "cannot be written"), ("a #b", "cannot be written")],
+    [("x" * 100, "path of a Unix socket"), ("100%", "cannot be written"), ("a #b", "cannot be written")],
 )
 def test_a_state_folder_that_cannot_work_is_refused_before_anything_is_made(
     tmp_path: Path, name: str, reason: str
