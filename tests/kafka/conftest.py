@@ -37,7 +37,7 @@ logs.configure("INFO", "structured")
 
 @dataclass
 class Wiki:
-    """What a test needs to write revisions and to see what comes of them."""
+    """The parts with which a test writes revisions and reads the events that follow."""
 
     settings: Settings
     db: Database
@@ -74,7 +74,7 @@ class Wiki:
         Revisions(self.store).delete(entity_id)
 
     def drop_snapshot(self, entity_id: str, revision_id: int) -> tuple[str, bytes]:
-        """Take a snapshot away; return its key and its bytes."""
+        """Delete a snapshot; return its key and its bytes."""
         revision = self.store.revision(entity_id, revision_id)
         assert revision is not None
         data = self.store.snapshot(revision)
@@ -89,11 +89,11 @@ class Wiki:
         )
 
     def diffs(self) -> list[EntityDiff]:
-        """Read the diff topic from its beginning, entities side by side, each in its order."""
+        """Read the diff topic from its beginning; the events of each entity are in their order."""
         return [EntityDiff.from_bytes(value) for value in self.messages(self.settings.kafka_entity_diff_topic)]
 
     def messages(self, topic: str) -> list[bytes]:
-        """Read what a topic holds now, however long the broker takes to give it."""
+        """Read every message that a topic has now; fail when the broker does not return them within 30 s."""
         brokers = self.settings.brokers()
         left = sum(end_offsets(brokers, topic).values())
         values: list[bytes] = []
@@ -132,7 +132,7 @@ def started(
 
 
 def until_idle(worker: Any, run: Run, steps: int = 200) -> None:
-    """Take steps until the worker has nothing to do; fail when it always has."""
+    """Take steps until the worker has nothing to do; fail after *steps*."""
     for _ in range(steps):
         if worker.step(run) > 0:
             return
@@ -141,7 +141,7 @@ def until_idle(worker: Any, run: Run, steps: int = 200) -> None:
 
 @pytest.fixture
 def wiki(mariadb: MariaDB, kafka: KafkaBroker, tmp_path: Path) -> Iterator[Wiki]:
-    """Tables and topics of this test's own."""
+    """A wiki whose tables and topics belong to this test alone."""
     tag = uuid.uuid4().hex[:12]
     server = DatabaseAddress(database=mariadb.database, user=mariadb.user, unix_socket=mariadb.unix_socket)
     admin = Database(server, max_connections=1)

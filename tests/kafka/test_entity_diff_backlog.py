@@ -1,4 +1,4 @@
-"""Backlogs, outages and stops in the middle: whatever the poll has passed is still published, in order.
+"""Backlogs, outages and interrupted batches: every head that a poll has passed is still published, in order.
 
 Heads lie far apart in time here and the overlap is a millisecond, so that nothing is found again by chance.
 """
@@ -45,7 +45,7 @@ def pairs(wiki: Wiki) -> list[tuple[str, int, int | None]]:
 
 
 def backlog(wiki: Wiki, entities: int, revisions: int) -> list[tuple[str, int, int | None]]:
-    """Write entities of one shard whose heads lie days apart; return the events to come, sorted."""
+    """Write entities of one shard whose heads lie days apart; return the expected events, sorted."""
     numbers = SAME_SHARD[:entities]
     for revision in range(revisions):
         for number in numbers:
@@ -132,7 +132,7 @@ def test_a_head_held_back_is_tried_again_when_it_is_due_however_long_ago_it_move
 
 
 def test_a_revision_after_one_whose_event_is_too_large_is_never_published_against_it(wiki: Wiki) -> None:
-    """Else consumers would hold triples that no later diff takes away."""
+    """Consumers would hold triples that no later diff removes."""
     huge = "x" * (MAX_MESSAGE_BYTES + 1)
     wiki.write(item(1, "one"))
     wiki.write(item(1, "two", huge))
@@ -147,7 +147,7 @@ def test_a_revision_after_one_whose_event_is_too_large_is_never_published_agains
 
 
 def test_a_slow_machine_publishes_what_it_has_planned_in_time(wiki: Wiki) -> None:
-    """Else its lease would run out in the middle of every batch, for good."""
+    """Its lease would run out in the middle of every batch otherwise."""
     expected = backlog(wiki, entities=3, revisions=3)
     worker, run = started(wiki, pace={"plan_s": 0.0})
     worker.step(run)
@@ -158,7 +158,7 @@ def test_a_slow_machine_publishes_what_it_has_planned_in_time(wiki: Wiki) -> Non
 
 
 def test_an_entity_whose_published_revision_lost_its_row_is_held_back(wiki: Wiki) -> None:
-    """A diff against nothing would leave consumers with triples of the revision that is gone."""
+    """After a diff against nothing, consumers would keep triples of the lost revision."""
     wiki.write(item(1, "one"))
     worker, run = started(wiki)
     until_idle(worker, run)
@@ -191,7 +191,7 @@ def test_entities_held_back_beyond_the_bound_are_found_again_by_the_sweep(wiki: 
 
 
 def test_a_database_whose_clock_is_behind_that_of_the_one_before_delays_nothing(wiki: Wiki) -> None:
-    """As after a failover: the positions lie in what is now the future."""
+    """After a failover, the stored positions can lie in the future."""
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()
@@ -205,7 +205,7 @@ def test_a_database_whose_clock_is_behind_that_of_the_one_before_delays_nothing(
 
 
 def test_a_fault_that_nobody_foresaw_sets_its_revision_aside_and_the_rest_goes_on(wiki: Wiki) -> None:
-    """Other writers' snapshots are not checked by us; one of them must not end the worker again and again."""
+    """Snapshots of other writers are not checked; one of them must not end the worker again and again."""
     bad = wiki.store.revision("Q1", wiki.write(item(1)).revision_id)
     assert bad is not None
     value = {"type": "string", "value": "x"}

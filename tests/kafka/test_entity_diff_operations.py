@@ -1,4 +1,4 @@
-"""What the diff worker publishes besides plain edits: deletions, chunks, reconciles; and with several processes."""
+"""The diff worker publishes deletions, chunks and reconciles besides plain edits, also with several processes."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_a_snapshot_of_another_entity_is_set_aside(wiki: Wiki) -> None:
 def test_whoever_asks_gets_an_entity_published_whole_in_order_with_its_other_events(
     wiki: Wiki, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the command, while a worker works."""
+    """The request comes from the command, while a worker runs."""
     settings = wiki.settings
     for name in ("VITESS_UNIX_SOCKET", "VITESS_USER", "VITESS_DATABASE"):
         monkeypatch.setenv(name, str(getattr(settings, name.lower())))

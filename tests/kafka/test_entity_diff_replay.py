@@ -19,12 +19,12 @@ from wbd.wiki import Wiki as OpenWiki
 
 
 def without_number(entity: dict[str, Any]) -> dict[str, Any]:
-    """Leave the numbering to the store: histories here go back and forth."""
+    """Drop the revision number, which the store assigns: these histories go back and forth."""
     return {key: value for key, value in entity.items() if key != "lastrevid"}
 
 
 class History:
-    """Edits, deletions, redirects, and the ways back from them, at random."""
+    """Random edits, deletions and redirects, and restored revisions."""
 
     def __init__(self, wiki: Wiki, seed: int) -> None:
         self._wiki = wiki
@@ -55,7 +55,7 @@ class History:
 
 
 def heads(wiki: Wiki, flavour: str, rdf_format: str) -> set[str]:
-    """Return the whole export of the heads, as a store has it, which writes numbers in one way."""
+    """Return the export of all heads as lines of a triple store, which writes each number in one way."""
     context = OpenWiki(wiki.settings).mapping(flavour)
     keys = wiki.db.query(
         "SELECT r.snapshot_key FROM entity_head h JOIN entity_revisions r"

@@ -1,4 +1,4 @@
-"""The diff worker misses nothing, repeats nothing it need not, and keeps each entity's order."""
+"""The diff worker misses no revision, repeats none without need, and keeps the order of each entity."""
 
 from __future__ import annotations
 

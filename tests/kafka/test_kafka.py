@@ -1,4 +1,4 @@
-"""The Kafka adapter on a real broker: what is acknowledged is there, in order, once."""
+"""The producer on a real broker: every acknowledged message is in the topic once, in the order of its key."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def revision_files() -> list[Path]:
 
 
 def expected(file: Path) -> set[str]:
-    """Say which triples a revision has that the other has not: its English label, its version and its date."""
+    """Return the triples that only this revision has: its English label, its version and its date."""
     entity = json.loads(file.read_text())
     item, document = "<http://www.wikidata.org/entity/Q1>", "<https://www.wikidata.org/wiki/Special:EntityData/Q1>"
     label = json.dumps(entity["labels"]["en"]["value"])

@@ -1,4 +1,4 @@
-"""What a consumer does that holds all entities in one triple store, for events of both schemas."""
+"""A consumer that holds all entities in one triple store, for events of both schemas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TripleStore:
         self._seen: set[str] = set()
 
     def apply(self, message: bytes) -> None:
-        """Take one message; a repeated one is left out, and an event is applied when all its chunks have come."""
+        """Take one message; repeats are ignored, and an event is applied once all of its chunks have come."""
         event = orjson.loads(message)
         event_id = event.get("event_id") or event["meta"]["id"]
         if event_id in self._seen:
@@ -61,7 +61,7 @@ class TripleStore:
             self.store.remove(ox.Quad(*triple))
 
     def _drop(self, entity: ox.NamedNode) -> None:
-        """Remove an entity with its statements, pages and documents, and what nobody uses any more."""
+        """Remove an entity with its statements, pages and documents, and nodes that are no longer used."""
         gone: set[Any] = {entity}
         waiting = [entity]
         while waiting:
@@ -81,7 +81,7 @@ class TripleStore:
         self._collect(shared)
 
     def _collect(self, nodes: set[Any]) -> None:
-        """Remove nodes that nothing leads to, and what only they led to."""
+        """Remove nodes that no triple points to, and nodes that only those pointed to."""
         waiting = [node for node in nodes if isinstance(node, ox.NamedNode)]
         while waiting:
             node = waiting.pop()

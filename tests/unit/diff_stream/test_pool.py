@@ -1,4 +1,4 @@
-"""Chains planned in other processes: the same plans, in order, whoever is killed."""
+"""Chains have the same plans, in the same order, in other processes, also when one of those is killed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def chain(number: int, *labels: str) -> Chain:
 
 @dataclass(frozen=True, slots=True)
 class Deadly(ChainPlanner):
-    """Dies of one entity, as a process does that the kernel takes the memory from."""
+    """Dies while it plans one entity, like a process that the kernel kills for its memory."""
 
     entity_id: str = "Q13"
 
@@ -133,7 +133,7 @@ def test_when_a_process_cannot_be_replaced_the_next_call_begins_anew(tmp_path: P
 
 
 def test_the_processes_end_with_the_one_they_work_for() -> None:
-    """However it ends: here it is killed."""
+    """They end however it ends; here it is killed."""
     code = """
 import sys
 import psutil

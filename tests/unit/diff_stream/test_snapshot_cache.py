@@ -1,4 +1,4 @@
-"""Snapshots that are kept are not read again, and never more than the room there is."""
+"""Snapshots that are kept are not read again, and never take more room than they may."""
 
 from __future__ import annotations
 
