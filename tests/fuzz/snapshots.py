@@ -1,8 +1,8 @@
 """What an edit changed, from the bytes of two snapshots: `diff_snapshots`, and `compare` in C below it.
 
-Oracle: the result of diff_entities on the parsed snapshots, errors and their places included; where a fault is in what
-both sides have alike, it may go unseen. C and its twin return the same, also for bytes that are no JSON any more; what
-C takes, the parser takes. `make fuzz` builds the C code twice under AddressSanitizer and UndefinedBehaviorSanitizer
+Oracle: the result of diff_entities on the parsed snapshots, with errors and their places; only a fault that both
+snapshots have may not be reported. C and its twin return the same, also for bytes that are not JSON; the parser accepts
+whatever C accepts. `make fuzz` builds the C code twice under AddressSanitizer and UndefinedBehaviorSanitizer
 (native_build.py): as it is, and with all but five bits of every hash cleared.
 
 Input: choices of a generated entity, changes that make the old side and the new one, and changes of their bytes.

@@ -225,6 +225,7 @@ def test_the_reduced_texts_have_what_differs_and_the_rows_the_unchanged_groups(c
     found = compared(compare, old, new)
     assert found.old == b'{"type":"item","id":"Q1","labels":{"de":{"language":"de","value":1}}}'
     assert found.new == b'{"type":"item","labels":{"de":{"language":"de","value":12}},"claims":{"P2":[]}}'
+    assert found.statements() == 1
     (row,) = found.groups()
     assert old[row.start : row.start + row.size_bytes] == b'"P1":' + group
     assert (row.key_bytes, row.statements, row.identifiers, row.opaque) == (2, 1, 1, 0)

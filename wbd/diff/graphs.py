@@ -1,8 +1,8 @@
-"""What changed between two graphs or datasets, given as documents or as a parser's terms.
+"""Two graphs or datasets, as documents or as terms of a parser, become the triples that were added and removed. Pure.
 
-Triples without blank nodes are never canonicalized; those that both sides have never become Python objects. Blank
-nodes are labelled by content, each connected component on its own (labels.py), so the labels of a diff are those of
-canonical_text. Wikibase's own labels are the same in every export of an entity and are kept.
+Triples without blank nodes are never canonicalized, and those of both sides never become Python objects. Blank nodes
+are labelled by content, each connected component on its own (labels.py), so the labels of a diff are those of
+canonical_text. Labels that Wikibase wrote are the same in every export of an entity and stay.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OWN_LABEL: Final = re.compile(rb"[0-9a-f]{32}")
 _WRITTEN_LABEL: Final = re.compile(rb"_:([0-9a-f]{32})(?![\w.-])")
 _NODE_ID: Final = re.compile(rb"nodeID=[\"']([0-9a-f]{32})[\"']")
 
-# So many nodes are looked for one by one; the subjects of a whole text are collected for more.
+# Up to this many nodes are searched for one by one; for more, all subjects of the text are collected.
 _FEW_NODES: Final = 8
 
 
@@ -52,7 +52,7 @@ def diff_graphs(
         vocabulary: where shared nodes are; Wikidata's by default.
         keep_labels: compare blank nodes by the labels that the documents have; by default only where all of them are
             labels of Wikibase.
-        work_limit: steps for the labels of one side, see label_by_content.
+        work_limit: maximum number of steps for the labels of one side, see label_by_content.
 
     Returns:
         Lines as N-Triples; of named graphs as N-Quads. apply() of it to the lines of canonical_text(old) gives those
@@ -111,7 +111,7 @@ def _divide(text: bytes) -> tuple[list[bytes], list[bytes]]:
     start = 0
     at = text.find(b"_:")
     while at >= 0:
-        # Else it is in a literal or an IRI, which can have millions of them.
+        # Elsewhere it is part of a literal or an IRI, which can have millions of them.
         if at == start or text[at - 1] in b" \n":
             first, end = text.rfind(b"\n", start, at) + 1 or start, text.index(b"\n", at) + 1
             ground.append(text[start:first])
@@ -136,7 +136,7 @@ def has_own_labels(document: Document, source: Source) -> bool:
         return True
     if not isinstance(source, bytes) or _WIKIBASE not in source:
         return False
-    # A literal can hold something like a label as well, so that the lines have to be looked at.
+    # A literal can contain something like a label, so only lines with blank nodes count then.
     return _are_own(set(_LABEL.findall(document.text)), source) or _are_own(
         set(_LABEL.findall(b"\n".join(_divide(document.text)[1]))), source
     )
@@ -149,11 +149,11 @@ def _are_own(labels: set[bytes], source: bytes) -> bool:
 
 
 def _subjects_in(text: bytes, nodes: Set[str]) -> set[str]:
-    """Return those of *nodes* that lines of a text are about."""
+    """Return the *nodes* that are subjects in a text."""
     if len(nodes) <= _FEW_NODES:
         return {node for node in nodes if _has_subject(text, node)}
-    found = {line[: line.find(b" ")] for line in text.split(b"\n")}
-    return {node for node in nodes if node.encode() in found}
+    subjects = {line[: line.find(b" ")] for line in text.split(b"\n")}
+    return {node for node in nodes if node.encode() in subjects}
 
 
 def _has_subject(text: bytes, node: str) -> bool:

@@ -1,11 +1,10 @@
-"""Tell the triples about nodes that several entities can have: values, references, pages of other wikis, wikis.
+"""The lines of a diff become those about nodes that several entities can have: values, references, pages, wikis.
 
-Such nodes are named by content or by an address, so two entities that use one write the same triples about it. Who
-holds the graphs of many entities in one store cannot take them away with the entity that came first: another may use
-them still. A diff lists those that came new to the entity and those that it uses no more apart, so that a consumer
-can decide.
+Such nodes are named by their content or address, so entities that use one write the same triples about it. A store of
+many entities must not delete these triples with the first entity, because another may still use them. A diff therefore
+lists the shared nodes that the entity gained or lost entirely separately, and the consumer decides.
 
-A page's ``schema:about`` is not among them: only this entity writes it.
+The ``schema:about`` of a page is not shared: only this entity writes it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ABOUT: Final = f"> <{SCHEMA}about> "
 _BEHIND: Final = "\U0010ffff"
 
 Present = Callable[[Set[str]], Set[str]]
-"""Nodes as terms -> those of them that a graph has triples about."""
+"""Nodes as terms -> those that a graph has triples about."""
 
 
 class SharedNodes:
@@ -37,8 +36,8 @@ class SharedNodes:
     def __init__(self, vocabulary: Vocabulary) -> None:
         names = vocabulary.namespaces
         self._shared = (f"<{names.wdref}", f"<{names.wdv}")
-        # Most lines of an entity are about it and its statements; no shared node is looked for there, unless the base
-        # of the entities is that of others too.
+        # Most lines of an entity are about it and its statements. They are skipped, unless other nodes can have the
+        # base of the entities too.
         self._owned = f"<{names.wd}" if names.wd.endswith("entity/") else ""
 
     def triples(self, lines: Sequence[str], present: Present) -> list[str]:
@@ -46,8 +45,8 @@ class SharedNodes:
         Return the lines about shared nodes that are not in another graph, in their order.
 
         Args:
-            lines: sorted canonical lines of which the other graph has none.
-            present: tells the nodes that the other graph has.
+            lines: sorted canonical lines, none of which the other graph has.
+            present: returns the nodes that the other graph has.
         """
         first, behind = _span(lines, self._owned) if self._owned else (0, 0)
         by_node: dict[str, list[str]] = defaultdict(list)
@@ -66,7 +65,7 @@ class SharedNodes:
 
 
 def subjects(lines: Iterable[str]) -> set[str]:
-    """Return the IRIs that lines are about, as terms."""
+    """Return the subjects of lines that are IRIs, as terms."""
     return {line[: line.find(">") + 1] for line in lines}
 
 
@@ -75,7 +74,7 @@ def _span(lines: Sequence[str], prefix: str) -> tuple[int, int]:
 
 
 def with_shared(diff: RdfDiff, vocabulary: Vocabulary, in_old: Present, in_new: Present) -> RdfDiff:
-    """Return the diff with its linked and unlinked shared triples; *in_old* and *in_new* tell what the sides have."""
+    """Return the diff with its linked and unlinked shared triples; *in_old* and *in_new* return the nodes of a side."""
     shared = SharedNodes(vocabulary)
     return RdfDiff(
         added=diff.added,

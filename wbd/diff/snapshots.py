@@ -74,7 +74,7 @@ class _UnchangedInBytes(UnchangedParts):
         self._comparison = comparison
 
     def statements(self) -> int:
-        return sum(group.statements for group in self._comparison.groups())
+        return self._comparison.statements()
 
     def identifiers(self, properties: Mapping[str, PropertyTerms]) -> int:
         number = 0

@@ -15,7 +15,7 @@ MAPS: Final = (b"labels", b"descriptions", b"aliases", b"claims")
 # spans_row, all of it and only where a part is; the values of its map.
 _ROW: Final = struct.Struct("=Q5I2BH")
 _SPAN: Final = struct.Struct("=8x2I12xB3x")
-_OPAQUE_AT: Final = 29
+_STATEMENTS_AT, _OPAQUE_AT = 20, 29
 _OTHER, _FIRST_MAP, _SITELINKS = 0, 1, 5
 
 
@@ -55,6 +55,10 @@ class Comparison(NamedTuple):
     def groups(self) -> Iterator[Part]:
         """Yield the unchanged groups."""
         return map(Part._make, _ROW.iter_unpack(self.rows))
+
+    def statements(self) -> int:
+        """Count the statements of the unchanged groups."""
+        return sum(memoryview(self.rows).cast("I")[_STATEMENTS_AT // 4 :: _ROW.size // 4])
 
     def any_opaque(self) -> bool:
         """Tell whether a group is opaque, without unpacking all."""

@@ -1,1 +1,1 @@
-"""Entities and graphs as RDF: pure functions from bytes and dicts to N-Triples lines, no I/O and no clock."""
+"""Documents, graphs and their differences: pure functions of bytes, terms and N-Triples lines, no I/O, no clock."""

@@ -148,7 +148,7 @@ def _read(data: bytes, syntax: RdfFormat, max_text_bytes: int) -> Document:
         # Quads of the default graph in N-Quads are N-Triples, and the parser's own need no detour through Python.
         text = _serialize(parser, max_text_bytes)
     except SyntaxError as strict:
-        # Wikibase writes language tags and IRIs that RFC 5646 and RFC 3987 do not allow.
+        # Real exports contain language tags and IRIs that RFC 5646 and RFC 3987 do not allow.
         parser = pyoxigraph.parse(data, format=syntax, lenient=True)
         try:
             text = _checked_text(parser, max_text_bytes)

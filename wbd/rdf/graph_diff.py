@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class RdfDiff:
     """
-    Sorted canonical N-Triples lines that came and went.
+    Canonical N-Triples lines that were added and removed, sorted.
 
-    linked_shared: the part of added that is about shared nodes of which the old side had no triple. Other entities may
-        have brought them already.
-    unlinked_shared: the part of removed that is about shared nodes of which the new side has no triple. Other entities
-        may use them still.
+    linked_shared: the lines of added about shared nodes that the old graph did not have. Other graphs in the same store
+        may have them already.
+    unlinked_shared: the lines of removed about shared nodes that the new graph does not have. Other graphs in the same
+        store may still use them.
 
-    A triple that came to or left a shared node that both sides have, such as the badge of a page, is in neither.
+    A triple that was added to or removed from a shared node of both graphs is in neither.
     """
 
     added: list[str] = field(default_factory=list)
@@ -32,12 +32,12 @@ class RdfDiff:
 
     @property
     def own_added(self) -> list[str]:
-        """What came and is not in linked_shared."""
+        """The lines of added that are not in linked_shared."""
         return _without(self.added, self.linked_shared)
 
     @property
     def own_removed(self) -> list[str]:
-        """What went and is not in unlinked_shared: all that a store of many entities can take away unseen."""
+        """The lines of removed that are not in unlinked_shared; a store of many graphs can delete them at once."""
         return _without(self.removed, self.unlinked_shared)
 
     def __bool__(self) -> bool:
@@ -56,12 +56,12 @@ def diff_ntriples(old: Buffer, new: Buffer) -> RdfDiff:
     """
     Return what changed between two graphs of canonical N-Triples text in UTF-8, with equal nodes labelled alike.
 
-    For whole graphs: lines that both have never become Python objects. See difference() for limits and errors.
+    Suited to complete graphs: lines of both never become Python objects. See difference() for limits and errors.
     """
     added, removed = difference(old, new)
     return RdfDiff(added=added.decode().split("\n")[:-1], removed=removed.decode().split("\n")[:-1])
 
 
 def apply(diff: RdfDiff, lines: Iterable[str]) -> list[str]:
-    """Return the sorted lines after the change; lines that it removes need not be there."""
+    """Return the sorted lines after the change; lines to remove may be missing."""
     return sorted(set(lines).difference(diff.removed).union(diff.added))

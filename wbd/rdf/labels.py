@@ -2,8 +2,8 @@
 
 RDFC-1.0 numbers blank nodes by their rank in the whole graph: one new node renames the others. Here every connected
 component of blank nodes is put into a canonical order on its own and its labels start with the component's hash, so
-only components that changed get new labels. Triples without blank nodes are left as they are. Wikibase's own labels
-follow from content already; keep_labels leaves them alone.
+only components that changed get new labels. Triples without blank nodes stay as they are. Labels that already
+follow from content stay too, with keep_labels.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def canonical_lines(
 
     Args:
         data, media_type: as read_document.
-        keep_labels: leave blank node labels as they are, for Wikibase's own output.
+        keep_labels: leave blank node labels as they are, if they already follow from content.
 
     Raises:
         BadInput: as read_document.

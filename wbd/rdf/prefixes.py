@@ -24,7 +24,7 @@ _SAFE_LOCAL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?", 
 
 _IRI: Final = re.compile(r"<[^\x00-\x20<>\"{}|^`\\]*>")
 
-# About 10 MB of terms; the properties and common values of a wiki stay in, statement ids come and go.
+# About 10 MB of terms: predicates and common values stay cached, subjects that occur once do not.
 _SHORTENED: Final = 50_000
 
 

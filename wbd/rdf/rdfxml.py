@@ -1,7 +1,7 @@
-"""RDF/XML before and after the RDF parser: what it overlooks, cannot take, or does not tell.
+"""RDF/XML before and after the RDF parser: checks, changes and places of faults that the parser lacks.
 
-It takes some XML that is not well-formed, needs quadratic time in depth, refuses Wikibase's blank nodes, and does not
-say where a fault is.
+It accepts some XML that is not well-formed, needs quadratic time in depth, refuses labels of blank nodes that start
+with a digit, and does not say where a fault is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pyoxigraph import RdfFormat
 from wbd.errors import BadInput
 
 _PLACE: Final = re.compile(r"line ([0-9]+), column ([0-9]+)")
-# Wikibase writes labels of blank nodes that start with a digit, which is no XML name.
+# Exports have labels of blank nodes that start with a digit, which no XML name does.
 _DIGIT_NODE_ID: Final = re.compile(rb"(rdf:nodeID\s*=\s*[\"'])(?=[0-9])")
 _INVALID_TOKEN: Final = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 # The RDF parser takes quadratic time in depth; RDF written by programs is five or six deep.
@@ -27,7 +27,7 @@ _WINDOW_BYTES: Final = 2048
 
 
 def check(data: bytes) -> None:
-    """Refuse XML that is not well-formed, which the RDF parser overlooks at times, that entities make huge, or deep."""
+    """Refuse XML that is not well-formed, which the RDF parser sometimes overlooks, huge by entities, or deep."""
     parser = expat.ParserCreate()
     depth = 0
 

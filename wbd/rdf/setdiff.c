@@ -294,8 +294,8 @@ setdiff_status setdiff_compute(setdiff_span old_text, setdiff_span new_text, set
     table t = {.key = key_of(seed)};
     setdiff_status status = SETDIFF_NO_MEMORY;
     *result = (setdiff_result){0};
-    /* Triples of Wikidata are 140 bytes long on average; with room for one in 128 bytes the table
-     * of a graph and its next version seldom grows. */
+    /* Triples of large public dumps are 140 bytes long on average; with room for one in 128 bytes
+     * the table of a graph and its next version seldom grows. */
     size_t capacity = 16;
     while (capacity < old_text.size_bytes / 128 && capacity < SETDIFF_MAX_LINES) {
         capacity *= 2;

@@ -25,13 +25,13 @@ _ESCAPES: Final[dict[str, str]] = {
     "\r": "\\r",
 }
 
-# What an IRIREF may not hold. Spaces, quotes, angle brackets, backslash, backtick, caret, bar and braces are
-# the ones that Wikibase percent-encodes; controls would break the line, so they are encoded as well.
+# The characters that an IRIREF must not contain. MediaWiki percent-encodes spaces, quotes, angle brackets, backslash,
+# backtick, caret, bar and braces; controls would break the line, so they are encoded as well.
 _NOT_IN_IRI: Final = re.compile('[\x00-\x20"<>\\\\^`{|}\x7f\ud800-\udfff]')
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
-# Wikibase drops a language that its pattern does not match; the second half is the N-Triples grammar.
+# A literal loses a language tag that does not match: at least two characters, then the N-Triples grammar.
 _LANGUAGE: Final = re.compile(r"(?=.{2})[A-Za-z]+(?:-[A-Za-z0-9]+)*")
 
 

@@ -1,4 +1,4 @@
-"""Statements that both sides of a property group have alike: never mapped, and what they share with others stays."""
+"""Unchanged statements of a property group are never mapped, and the triples that they share with others stay."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, mapp
     check(item(P4=[old]), item(P4=[new]))
 
 
-def test_of_a_statement_whose_rank_changes_the_details_are_alike() -> None:
+def test_a_change_of_rank_leaves_qualifiers_and_references_unchanged() -> None:
     details: dict[str, Any] = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
     old = statement("Q1$a", ONE, **details)
     (group,) = compare_groups([([old], [old | {"rank": "deprecated"}])])

@@ -158,7 +158,7 @@ BARE = {"snaks": REFERENCE["snaks"]}
         "time",
         "coordinate",
         "coordinate in other digits",
-        "coordinate that rounds alike",
+        "coordinate that rounds to the same digits",
         "quantity",
         "reference",
         "more than are searched for",
