@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -231,7 +230,7 @@ def test_a_killed_worker_is_back_by_itself_and_counted(group: Group) -> None:
 def test_a_program_that_has_just_died_stays_down_when_it_is_stopped(group: Group) -> None:
     """supervisord refuses to stop one that has ended and starts it again on its next pass."""
     names = [f"w{number:02}" for number in range(20)]
-    group.up(workers=[group.program(name) for name in names])
+    group.up(workers=[group.program(name) for name in [*names, "other"]])
     supervisor = Supervisor(group.places)
     for name in names:
         _, pid = group.row_state(name)
@@ -239,7 +238,11 @@ def test_a_program_that_has_just_died_stays_down_when_it_is_stopped(group: Group
         os.kill(pid, signal.SIGKILL)
         supervisor.stop(name)
     supervisor.wait_for(lambda: {group.row_state(name)[0] for name in names} == {State.STOPPED}, 10, "all to be down")
-    time.sleep(1.5)
+    # supervisord has been through all programs once more when one that died meanwhile is back.
+    _, pid = group.row_state("other")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: group.row_state("other")[1] not in (None, pid), 10)
     assert {name: group.row_state(name)[0] for name in names} == dict.fromkeys(names, State.STOPPED)
 
 
