@@ -49,13 +49,9 @@ _LEXICAL: Final = ("lexeme", "form", "sense")
 
 def term_texts(terms: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return terms as literals with their languages, without the empty ones, which Wikibase drops."""
-    texts = []
-    for term in terms:
-        # Read before the text is looked at, so that a fault in an empty term is a fault, too.
-        suffix, text = language_suffix(term["language"]), literal(term["value"])
-        if text != '""':
-            texts.append(f"{text}{suffix}")
-    return texts
+    texts = [f"{literal(term['value'])}{language_suffix(term['language'])}" for term in terms]
+    # Quotes in a text are escaped, so two in front are an empty text. A fault in an empty term is a fault, too.
+    return [text for text in texts if not text.startswith('""')]
 
 
 def alias_texts(groups: Iterable[Any]) -> list[str]:
