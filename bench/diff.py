@@ -1,4 +1,4 @@
-"""How long does it take to find what an edit changed in RDF, from the snapshots of both revisions to the event?
+"""How long does the RDF diff of an edit take, from the snapshots of both revisions to the event?
 
 One edit of each kind, on Q42 and three smaller items:
   wbd              snapshots in JSON to the message for Kafka, as the diff worker computes it; and Turtle to Turtle
@@ -44,7 +44,7 @@ from wbd.errors import ConfigError, WbdError
 from wbd.mapping.context import MappingContext
 from wbd.runtime import logs
 
-# What the slow rivals do on every size, and what the table of rivals shows.
+# The edit that slow rivals compute for every size, and that the table of rivals shows.
 SHOWN = "unknown value"
 # Rivals that have to be exact.
 EXACT = ("wbd", "wbd_turtle")
@@ -235,7 +235,7 @@ def main() -> int:
     corpus = Path(os.environ["WBD_CORPUS"]) if os.environ.get("WBD_CORPUS") else None
     if corpus is not None and not corpus.is_dir():
         parser.error(f"WBD_CORPUS {corpus}: no folder")
-    # So that what was started is ended, whoever ends this process.
+    # The engines that were started stop too, whoever ends this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logs.configure("WARNING", "structured")
     try:

@@ -34,7 +34,7 @@ _NEW_VALUES: tuple[tuple[tuple[str, ...], Any], ...] = (
     (("wikibase-item",), {"entity-type": "item", "numeric-id": 4711, "id": "Q4711"}),
 )
 
-# Statements of a property, on average: what Q42 has.
+# Average number of statements of a property, as in Q42.
 _STATEMENTS_A_PROPERTY = 1.5
 
 
@@ -80,12 +80,12 @@ class Case:
 
     @cached_property
     def lines(self) -> tuple[set[str], set[str]]:
-        """The RDF of both, by the mapping alone."""
+        """The RDF of both revisions, from the mapping alone."""
         return set(map_entity(self.old, self.context)), set(map_entity(self.new, self.context))
 
     @cached_property
     def exact(self) -> tuple[set[str], set[str]]:
-        """What came and what went: Wikibase's own labels of blank nodes make sets enough."""
+        """The lines added and removed, by sets: Wikibase's own labels of blank nodes do not change."""
         old, new = self.lines
         return new - old, old - new
 
@@ -109,7 +109,7 @@ class Case:
 
 
 def _describe(entity_id: str) -> Json | None:
-    # Of a property an export tells all predicates, terms apart; of an item only terms, which change when that does.
+    # An export describes a property by its predicates, and an item by terms, which change when that item does.
     return {} if entity_id.startswith("P") else None
 
 
@@ -223,7 +223,7 @@ EDITS: dict[str, Callable[[Json], None]] = {
 
 
 def _digest(value: Any) -> str:
-    """Return what stands for Wikibase's hash: the same for the same value."""
+    """Return a stand-in for Wikibase's hash: equal for equal values."""
     return hashlib.sha1(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), usedforsecurity=False).hexdigest()
 
 
@@ -248,7 +248,7 @@ def generated(count: int, seed: int = SEED) -> Json:
 
 
 def _add_hashes(statement: Json) -> None:
-    """Add what every revision of today has; to make them up belongs to revisions of 2014."""
+    """Add the hashes that today's revisions have; only revisions of about 2014 need them computed."""
     snaks = [statement["mainsnak"], *(snak for group in statement.get("qualifiers", {}).values() for snak in group)]
     for reference in statement.get("references", ()):
         snaks += (snak for group in reference["snaks"].values() for snak in group)
@@ -258,7 +258,7 @@ def _add_hashes(statement: Json) -> None:
 
 
 def generated_of(size_bytes: int) -> Json:
-    """Return an item whose snapshot has about so many bytes."""
+    """Return an item whose snapshot has about *size_bytes* bytes."""
     few, many = len(stored(generated(20))), len(stored(generated(220)))
     a_statement = (many - few) / 200
     return generated(max(2, 20 + round((size_bytes - few) / a_statement)))

@@ -1,4 +1,4 @@
-"""Ways to find what an edit changed in the RDF of an entity, and how to judge their answers.
+"""Rival ways to compute the RDF diff of an edit, and how to judge their answers.
 
 wbd starts from the snapshots of both revisions and ends with the message for Kafka; everybody else starts from two
 exports of the same revisions in Turtle (PyLD from N-Quads, it reads no Turtle) and ends with two sets of triples.
@@ -56,7 +56,7 @@ Answer = tuple[Lines, Lines]
 
 
 def planner(context: MappingContext) -> ChainPlanner:
-    """Return what the diff worker computes with."""
+    """Return the planner of the diff worker."""
     return ChainPlanner(
         context,
         EventWriter(
@@ -73,7 +73,7 @@ def chain(case: Case) -> Chain:
 
 
 def event_answer(messages: list[bytes]) -> Answer:
-    """Return what a consumer reads in an event."""
+    """Return the lines that a consumer reads in an event."""
     events = [EntityDiff.from_bytes(message) for message in messages]
     added, removed = (
         [line for text in texts for line in _oxigraph_lines(text.encode(), TURTLE)]

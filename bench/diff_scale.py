@@ -22,7 +22,7 @@ _FOREVER = float("inf")
 
 
 def with_statements(counts: Sequence[int], runs: int, budget_s: float) -> list[dict[str, Any]]:
-    """Time one edit of generated items of so many statements."""
+    """Time one edit of generated items with these numbers of statements."""
     wbd = everybody()["wbd"]
     context = MappingContext.wikidata()
     cases = {}
@@ -97,7 +97,7 @@ def _rate(player: Planner, chains: list[Chain], budget_s: float) -> float:
 
 
 def mapping(cases: Sequence[Case], runs: int, budget_s: float) -> dict[str, Any]:
-    """Return triples a second of whole entities, one of each size: mapped, and mapped and written in Turtle."""
+    """Return triples a second of complete entities, one of each size: mapped, and mapped and written as Turtle."""
     steps: dict[str, Callable[[Case], Any]] = {
         "mapped": lambda case: map_entity(case.new, case.context),
         "turtle": lambda case: to_turtle(sorted(map_entity(case.new, case.context)), case.context.vocabulary),

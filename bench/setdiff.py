@@ -1,4 +1,4 @@
-"""How long does it take to find what two graphs in canonical N-Triples do not share?
+"""How long does the difference of two graphs in canonical N-Triples take?
 
 Every rival starts from the same two texts in bytes, as a store or a parser hands them over, and answers with what came
 and what went: the native difference, its Python twin, rdflib and pyoxigraph. Two kinds of rows beside them answer
@@ -177,7 +177,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 def measure(case: Case, runs: int) -> dict[str, dict[str, float | int]]:
-    """Check that all answer alike, then time them in turns; milliseconds."""
+    """Check that all give the same answer, then time them in turns; milliseconds."""
     players = rivals(case)
     expected = triples(difference_twin(text(case.old), text(case.new)))
     for rival in players:
@@ -207,7 +207,7 @@ def measure(case: Case, runs: int) -> dict[str, dict[str, float | int]]:
 
 
 def rate(run: Callable[[bytes, bytes], object], old: bytes, new: bytes, threads: int) -> float:
-    """Return the differences a second of so many threads, over half a second."""
+    """Return the differences a second of this many threads, measured over half a second."""
     counts = [0] * threads
     begun = time.perf_counter()
 
