@@ -77,12 +77,12 @@ class Document:
     prefixes: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
-        """Return the lines, each once."""
+        """Return the distinct lines."""
         return list(dict.fromkeys(self.text.decode().split("\n")[:-1]))
 
 
 def media_type_of(name: str, data: bytes = b"") -> str:
-    """Tell the media type by the name of a file, through a suffix of compression, or else by the first bytes."""
+    """Return the media type by the file's name, ignoring a compression suffix, or else by the first bytes."""
     path = PurePath(name)
     if path.suffix.lower() in _COMPRESSED:
         path = path.with_suffix("")
@@ -138,7 +138,7 @@ def _document(text: bytes, parser: pyoxigraph.QuadParser) -> Document:
 
 
 def syntax_name(data: bytes, media_type: str | None) -> str:
-    """Return a media type without its parameters, or that which a document's first bytes tell."""
+    """Return a media type without its parameters, or guess it from the first bytes of a document."""
     return (media_type or media_type_of("", data)).partition(";")[0].strip().lower()
 
 
@@ -172,7 +172,7 @@ def _read_rdfxml(data: bytes, max_text_bytes: int) -> Document:
 
 
 class _Text:
-    """Collects what is written, up to a limit."""
+    """Collects written bytes, up to a limit."""
 
     def __init__(self, max_bytes: int) -> None:
         self.pieces: list[bytes] = []
@@ -187,7 +187,7 @@ class _Text:
         return len(piece)
 
     def flush(self) -> None:
-        """Everything is written already."""
+        """Do nothing: all bytes are written already."""
 
 
 def _serialize(quads: Iterable[pyoxigraph.Quad], max_bytes: int) -> bytes:
@@ -207,7 +207,7 @@ def _checked_text(terms: Terms, max_bytes: int) -> bytes:
 
 
 def _checked(terms: Terms) -> Iterator[pyoxigraph.Quad]:
-    """Yield quads whose terms are written as what they are."""
+    """Yield quads, checked so that each term reads back as itself when it is written."""
     languages: set[str] = set()
     for each in terms:
         if isinstance(each, pyoxigraph.Triple):

@@ -1,10 +1,10 @@
-"""Two versions of one RDF document, read together: what they share word for word is parsed once.
+"""Two versions of one RDF document become two graphs; text that both contain is parsed once.
 
-Most of the time that a diff of two documents takes is their parsing, and versions of one document share nearly all of
-it. N-Triples is divided into lines, Turtle at full stops that end a line. The parts are read by the letter of the
-standards, where no string or IRI but a long string holds a line break: if that succeeds, each of these full stops ended
-a statement, and statements mean the same in any order. What both sides have is read with the prefixes that both declare
-alike. Documents with long strings, with directives further down, or that cannot be read so, are read one by one.
+A diff of two documents spends most of its time parsing, and versions of one document share nearly all of their text.
+N-Triples is divided into lines, Turtle at full stops that end a line. The pieces are parsed strictly: by the standards
+only a long string can contain a line break, so if parsing succeeds, each of these full stops ended a statement, and
+the order of statements has no meaning. Shared pieces are parsed with the prefixes that both documents declare equally.
+Documents with long strings, with later directives, or that a strict parser refuses are parsed one by one.
 """
 
 from __future__ import annotations
