@@ -161,6 +161,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(path: Path, text: str) -> None:
     assert not path.exists()
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text)
 
 
