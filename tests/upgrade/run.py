@@ -228,7 +228,7 @@ def upgrade(old: Release, new: Release, env: dict[str, str], folder: Path, say: 
 
 
 def is_well(report: Report) -> bool:
-    return report.status is Status.RUNNING and report.trouble is None
+    return report.status == Status.RUNNING and report.trouble is None
 
 
 def names_the_remedy(report: Report) -> bool:

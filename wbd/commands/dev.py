@@ -24,7 +24,8 @@ def add_arguments(commands: Any) -> None:
     parser = commands.add_parser(
         "dev",
         help="create or check buckets, tables and topics",
-        description="Create or check the buckets, tables and topics that wbd needs. Exit code 0: all is well; 1:"
+        description="Create or check the buckets, tables and topics that wbd needs; create_tables also brings the"
+        " tables of an earlier release up to date, while its workers run. Exit code 0: all is well; 1:"
         " something is missing or wrong; 2: a server does not answer.",
         epilog="examples: wbd dev create_buckets create_tables create_topics | wbd dev check --json",
     )

@@ -1,6 +1,7 @@
--- Every table of wbd. The documents' tables stand as given; each key or column added to them says why.
+-- Step 1 of the schema: the tables of the first release. Never edited; later changes are steps of steps.py.
+-- Tables of the requirement documents stand as given; a comment gives the reason for each key or column added to them.
 -- Common subset of MySQL 8, MariaDB and Vitess: no foreign keys, no triggers, no generated columns.
--- Entity ids and hashes are compared byte by byte (ascii_bin), so that they index small and never fold case.
+-- Entity ids and hashes are compared byte by byte (ascii_bin), so indexes stay small and case is never folded.
 
 -- Documents. next_id is the first id that nobody has reserved; current_range_* is the range reserved last.
 CREATE TABLE IF NOT EXISTS id_ranges (
@@ -12,14 +13,14 @@ CREATE TABLE IF NOT EXISTS id_ranges (
     updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP
 );
 
--- Beside id_ranges, which must stay as documented, what cannot be read from it: reserved_to is the last id that any
--- host has reserved and not given back, imported_to the highest number of an entity that an import created. A next_id
--- at or below reserved_to was moved back by hand (or the table was emptied and made again), and ids would repeat:
--- nothing is reserved until it is put right. Ids up to imported_to are skipped. reserved_to moves in the transaction
--- that moves next_id; id_ranges is locked first. To put a refused type right, do what the refusal says: set next_id
--- above reserved_to. If imported_to is a mistake (a test import of a huge number, since removed), set it to the
--- highest number in use. To start over on purpose, with the entities gone: stop the id workers of every host, delete
--- the type's rows here and in id_ranges, and start them again.
+-- Facts that id_ranges, which must stay as documented, does not hold: reserved_to is the last id that any host has
+-- reserved and not given back, imported_to the highest number of an entity that an import created. A next_id at or
+-- below reserved_to was moved back by hand, or the table was emptied and made again; ids would repeat, so nothing is
+-- reserved until an operator has corrected it. Ids up to imported_to are skipped. reserved_to moves in the transaction
+-- that moves next_id; id_ranges is locked first. To correct a refused type, set next_id above reserved_to, as the
+-- refusal says. If imported_to is a mistake (a test import of a huge number, since removed), set it to the highest
+-- number in use. To start over on purpose, with the entities gone: stop the id workers of every host, delete the
+-- type's rows here and in id_ranges, and start the workers again.
 CREATE TABLE IF NOT EXISTS id_high_water (
     entity_type VARCHAR(50) PRIMARY KEY,
     reserved_to BIGINT UNSIGNED NOT NULL,
@@ -27,8 +28,9 @@ CREATE TABLE IF NOT EXISTS id_high_water (
     updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP
 );
 
--- One row an entity. updated_at has microseconds and an index because entity_diff polls by it; shard (0..63, from
--- the entity id) splits that poll between processes; content_hash tells an unchanged import without reading objects.
+-- One row per entity. updated_at has microseconds and an index because entity_diff polls by it; shard (0..63, from
+-- the entity id) splits that poll between processes; content_hash shows that an import changes nothing, without a read
+-- of objects.
 CREATE TABLE IF NOT EXISTS entity_head (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     head_revision_id BIGINT UNSIGNED NOT NULL,
@@ -40,9 +42,9 @@ CREATE TABLE IF NOT EXISTS entity_head (
     INDEX idx_shard_updated (shard, updated_at, entity_id)
 );
 
--- One row a revision, written once. snapshot_key holds a hash of its object, so two writers that race for one revision
--- number never overwrite each other's object; it is '' for a deletion, which is a revision too. sitelink_id is the hash
--- of the revision's sitelinks, NULL if none.
+-- One row per revision, written once. snapshot_key holds a hash of its object, so two writers that race for one
+-- revision number never overwrite each other's object; it is '' for a deletion, which is a revision too. sitelink_id is
+-- the hash of the revision's sitelinks, NULL if it has none.
 CREATE TABLE IF NOT EXISTS entity_revisions (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     revision_id BIGINT UNSIGNED NOT NULL,
@@ -76,8 +78,8 @@ CREATE TABLE IF NOT EXISTS entity_backlinks (
     INDEX idx_backlink (backlink_id, property_id)
 );
 
--- What the heads are made of. Each row belongs to one entity, so an edit locks and shards with its entity alone
--- and a replay is harmless; ref_count is how often that entity's head uses the content, SUM(ref_count) the total.
+-- Parts of the heads. Each row belongs to one entity, so an edit locks and shards with its entity alone and a replay is
+-- harmless; ref_count is the number of uses in that entity's head, SUM(ref_count) the total.
 CREATE TABLE IF NOT EXISTS statement_content (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     statement_id VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -232,14 +234,15 @@ CREATE TABLE IF NOT EXISTS backlink_statistics (
     INDEX idx_backlink_count (backlink_count DESC)
 );
 
--- Facts about the installation itself, such as the schema's version.
+-- Facts about the installation itself. schema_version is the number of the last step of the schema that was applied.
 CREATE TABLE IF NOT EXISTS metadata (
     name VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     value VARCHAR(4000) NOT NULL,
     updated_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP
 );
 
--- Events that are committed with the rows they speak of and wait for the broker; a row goes when the broker has it.
+-- Events that are committed with the rows they are about and wait for the broker; a row is deleted once the broker has
+-- its event.
 CREATE TABLE IF NOT EXISTS event_outbox (
     id BIGINT UNSIGNED PRIMARY KEY AUTO_INCREMENT,
     topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -248,8 +251,8 @@ CREATE TABLE IF NOT EXISTS event_outbox (
     created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
 );
 
--- How far the diff of each entity has come: seen_revision_id is the last revision dealt with (published, or set aside
--- as a failure), published_revision_id the last whose event the broker has, which is what consumers hold.
+-- Progress of the diff of each entity: seen_revision_id is the last revision that was published or set aside as a
+-- failure, published_revision_id the last one whose event the broker has, and so the one that consumers hold.
 CREATE TABLE IF NOT EXISTS entity_diff_state (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     seen_revision_id BIGINT UNSIGNED NOT NULL,
@@ -257,8 +260,8 @@ CREATE TABLE IF NOT EXISTS entity_diff_state (
     updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)
 );
 
--- Revisions that cannot be diffed, set aside with the reason so that the entity's next revision goes on. missing: the
--- snapshot was not there; a head whose snapshot appears is published whole.
+-- Revisions that cannot be diffed, set aside with the reason so that the entity's next revisions are not held up.
+-- missing: the snapshot was not there; a head whose snapshot appears later is published whole.
 CREATE TABLE IF NOT EXISTS entity_diff_failures (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     revision_id BIGINT UNSIGNED NOT NULL,
@@ -268,15 +271,15 @@ CREATE TABLE IF NOT EXISTS entity_diff_failures (
     PRIMARY KEY (entity_id, revision_id)
 );
 
--- Entities whose head somebody wants published whole; the process that has the entity's shard answers, and deletes the
--- row.
+-- Entities whose head an operator wants published whole; the process that has the entity's shard publishes it and
+-- deletes the row.
 CREATE TABLE IF NOT EXISTS entity_diff_requests (
     entity_id VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     requested_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
 );
 
--- Who works on which slot of a worker, and until when; slots named m:... are the processes that share the others.
--- position is how far the slot's work has come, kept here so that the next owner goes on from it.
+-- The owner of each slot of a worker, and the end of its lease; slots named m:... are the processes that share the
+-- others. position is the progress of the slot's work, kept here so that the next owner goes on from it.
 CREATE TABLE IF NOT EXISTS worker_leases (
     worker VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     slot VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
