@@ -17,7 +17,7 @@ EXTENSIONS := rdf/_setdiff diff/_spans rdf/_turtle ids/_segment
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 
 .PHONY: demo up down test test-upgrade generate test-light-client coverage native-sanitize fuzz chaos-ids check docs \
-    format bench bench-ids bench-diff engines clean
+    format bench bench-ids bench-diff engines s3-server clean
 
 demo: $(VENV)/.installed engines  ## start everything, import, take ids, count the diffs, print one table
 	$(VENV)/bin/wbd demo $(if $(DUMP),--dump "$(DUMP)",--entities $(ENTITIES) --edits $(ENTITIES))
@@ -28,9 +28,8 @@ up: $(VENV)/.installed engines  ## start the group and stay in the foreground
 down: $(VENV)/.installed  ## stop the group
 	$(VENV)/bin/wbd down
 
-test: $(VENV)/.installed engines  ## every test, on real engines
-	scripts/install-s3-server.sh
-	$(PY) -m pytest
+test: $(VENV)/.installed engines s3-server  ## every test, on real engines, two files at a time
+	$(PY) -m pytest -n 2 --dist loadfile --basetemp=$$(mktemp --directory)
 
 test-light-client: $(VENV)/.installed  ## wbd.ids in a throw-away environment that has no other package but hiredis
 	rm -rf build/light
@@ -102,6 +101,9 @@ bench-diff: $(VENV)/.installed engines  ## from snapshots to events, beside riva
 engines: $(VENV)/.installed
 	scripts/install-packages.sh
 	$(PY) -m wbd.stack.fetch
+
+s3-server:
+	scripts/install-s3-server.sh
 
 $(VENV)/.installed: pyproject.toml constraints.txt setup.py $(NATIVE)
 	scripts/install-packages.sh python
