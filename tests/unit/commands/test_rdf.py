@@ -14,6 +14,19 @@ from typing import Any
 
 import pytest
 
+from tests.build.wikibase import (
+    by_property,
+    item,
+    redirect,
+    reference,
+    sitelink,
+    snak,
+    statement,
+    terms,
+    text,
+    time,
+    unknown_value,
+)
 from wbd.cli import main
 from wbd.mapping.context import TRUTHY, MappingContext
 from wbd.mapping.entity import map_entity
@@ -22,44 +35,31 @@ from wbd.rdf.documents import read_document
 Captured = pytest.CaptureFixture[str]
 Entity = dict[str, Any]
 CORPUS = Path(os.environ.get("WBD_CORPUS", "/nonexistent"))
-YEAR = {
-    "timezone": 0,
-    "before": 0,
-    "after": 0,
-    "precision": 9,
-    "calendarmodel": "http://www.wikidata.org/entity/Q1985727",
-}
 
 
-def snak(name: str, datatype: str, kind: str, value: Any) -> Entity:
-    return {"snaktype": "value", "property": name, "datatype": datatype, "datavalue": {"type": kind, "value": value}}
+def text_snak(name: str, value: str) -> Entity:
+    return snak(name, text(value), datatype="string")
 
 
 def year(name: str, number: int) -> Entity:
-    return snak(name, "time", "time", {"time": f"+{number}-00-00T00:00:00Z", **YEAR})
+    return snak(name, time(f"+{number}-00-00T00:00:00Z", 9), datatype="time")
 
 
-def item() -> Entity:
-    return {
-        "type": "item",
-        "id": "Q1",
-        "lastrevid": 7,
-        "modified": "2024-01-01T00:00:00Z",
-        "labels": {"en": {"language": "en", "value": "old \x9b name"}},
-        "claims": {
-            "P1": [
-                {
-                    "id": "Q1$a",
-                    "rank": "normal",
-                    "mainsnak": snak("P1", "string", "string", "x"),
-                    "qualifiers": {"P2": [snak("P2", "string", "string", "before")], "P3": [year("P3", 1979)]},
-                    "references": [{"snaks": {"P3": [year("P3", 2001)]}}],
-                },
-                {"id": "Q1$b", "rank": "normal", "mainsnak": {"snaktype": "somevalue", "property": "P1"}},
-            ]
-        },
-        "sitelinks": {"enwiki": {"site": "enwiki", "title": "A", "badges": []}},
-    }
+def sample() -> Entity:
+    """Return an item with a part of every kind."""
+    full = statement(
+        "Q1$a",
+        text_snak("P1", "x"),
+        qualifiers=by_property(text_snak("P2", "before"), year("P3", 1979)),
+        references=[reference(year("P3", 2001))],
+    )
+    return item(
+        lastrevid=7,
+        modified="2024-01-01T00:00:00Z",
+        labels=terms(en="old \x9b name"),
+        claims=by_property(full, statement("Q1$b", unknown_value("P1"))),
+        sitelinks=sitelink("enwiki", "A"),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -77,10 +77,10 @@ def write(name: str, content: Any) -> str:
 
 def two_revisions() -> None:
     """a.json (and q.json, without what is around it), and b.json with another qualifier P3."""
-    new = item()
+    new = sample()
     new["claims"]["P1"][0]["qualifiers"]["P3"] = [year("P3", 1999)]
-    write("q.json", item())
-    write("a.json", {"entities": {"Q1": item()}})
+    write("q.json", sample())
+    write("a.json", {"entities": {"Q1": sample()}})
     write("b.json", new)
 
 
@@ -89,9 +89,9 @@ def changes(view: str) -> list[str]:
 
 
 def test_two_files_that_differ_in_one_qualifier_show_exactly_that_change(capsys: Captured) -> None:
-    new = item()
-    new["claims"]["P1"][0]["qualifiers"]["P2"] = [snak("P2", "string", "string", "after")]
-    write("a.json", item())
+    new = sample()
+    new["claims"]["P1"][0]["qualifiers"]["P2"] = [text_snak("P2", "after")]
+    write("a.json", sample())
     write("b.json", new)
     assert main(["diff", "a.json", "b.json"]) == 1
     out, err = capsys.readouterr()
@@ -208,8 +208,8 @@ def test_colours_are_shown_on_demand_and_never_in_a_pipe(capsys: Captured) -> No
 
 
 def test_text_of_an_entity_cannot_steer_the_terminal(capsys: Captured) -> None:
-    write("a.json", item())
-    write("b.json", {**item(), "labels": {"en": {"language": "en", "value": "new \u202e name"}}})
+    write("a.json", sample())
+    write("b.json", {**sample(), "labels": terms(en="new \u202e name")})
     assert main(["diff", "a.json", "b.json"]) == 1
     out = capsys.readouterr().out
     assert "\\u009B" in out and "\\u202E" in out
@@ -256,7 +256,7 @@ def test_output_that_finds_no_room_is_trouble() -> None:
 
 
 def test_output_is_utf_8_whatever_the_locale() -> None:
-    write("item.json", {**item(), "labels": {"en": {"language": "en", "value": "\u017e"}}})
+    write("item.json", {**sample(), "labels": terms(en="\u017e")})
     done = run_into(subprocess.PIPE, "rdf", "item.json", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and '"\u017e"@en'.encode() in done.stdout
 
@@ -291,11 +291,11 @@ def test_one_side_can_be_standard_input_and_compressed(capsys: Captured, monkeyp
     ],
 )
 def test_trouble_is_2_and_says_where(old: str, new: str, said: str, capsys: Captured) -> None:
-    write("item.json", item())
-    write("two.json", [item(), {**item(), "id": "Q2"}])
+    write("item.json", sample())
+    write("two.json", [sample(), {**sample(), "id": "Q2"}])
     write("none.json", [])
     write("broken.json", '{"id": "Q1", ]')
-    write("bad.json", {**item(), "claims": {"P1": [{"id": "Q1$a", "mainsnak": 5}]}})
+    write("bad.json", {**sample(), "claims": {"P1": [{"id": "Q1$a", "mainsnak": 5}]}})
     write("x.ttl", "<a:s> <a:p> <a:o> .\n")
     write("broken.ttl", "<a:s> <a:p> <a:o> .\n<a:s> <a:p> oops .\n")
     write("open.ttl", '<a:s> <a:p> <a:o> .\n<a:s> <a:p> "o .\n\n')
@@ -316,28 +316,28 @@ def test_graphs_too_hard_to_compare_are_named(capsys: Captured) -> None:
 
 
 def test_an_entity_is_picked_out_of_several(capsys: Captured) -> None:
-    write("two.json", [{**item(), "id": "Q2"}, item()])
-    write("item.json", item())
+    write("two.json", [{**sample(), "id": "Q2"}, sample()])
+    write("item.json", sample())
     assert main(["diff", "--entity", "Q1", "two.json", "item.json"]) == 0
     assert main(["diff", "--entity", "Q3", "two.json", "item.json"]) == 2
     assert "two.json: holds no entity Q3" in capsys.readouterr().err
 
 
 def test_an_empty_file_is_an_entity_or_graph_that_is_not_there(capsys: Captured) -> None:
-    write("item.json", item())
+    write("item.json", sample())
     write("empty", "")
     write("x.nt", "<a:s> <a:p> <a:o> .\n")
     assert main(["diff", "--json", "empty", "item.json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert found["added"] == sorted(map_entity(item(), MappingContext())) and found["removed"] == []
+    assert found["added"] == sorted(map_entity(sample(), MappingContext())) and found["removed"] == []
     assert main(["diff", "x.nt", "empty"]) == 1
     assert changes(capsys.readouterr().out) == ["- <a:p> <a:o>"]
     assert main(["diff", "empty", "empty"]) == 0
 
 
 def test_a_redirect_takes_the_place_of_its_entity(capsys: Captured) -> None:
-    write("item.json", item())
-    write("redirect.json", {"entity": "Q1", "redirect": "Q2"})
+    write("item.json", sample())
+    write("redirect.json", redirect("Q1", "Q2"))
     assert main(["diff", "item.json", "redirect.json"]) == 1
     assert "+ owl:sameAs wd:Q2" in capsys.readouterr().out
 
@@ -377,8 +377,8 @@ def read(text: str, media_type: str) -> list[str]:
 
 
 def test_rdf_writes_an_entity_in_each_format(capsys: Captured) -> None:
-    write("item.json", item())
-    expected = sorted(map_entity(item(), MappingContext()))
+    write("item.json", sample())
+    expected = sorted(map_entity(sample(), MappingContext()))
     assert main(["rdf", "item.json"]) == 0
     assert read(capsys.readouterr().out, "text/turtle") == expected
     assert main(["rdf", "--format", "ntriples", "item.json"]) == 0
@@ -390,24 +390,24 @@ def test_rdf_writes_an_entity_in_each_format(capsys: Captured) -> None:
 
 
 def test_rdf_writes_as_much_as_the_flavour_says(capsys: Captured) -> None:
-    write("item.json", item())
+    write("item.json", sample())
     assert main(["rdf", "--flavour", "truthy", "--format", "ntriples", "item.json"]) == 0
-    assert capsys.readouterr().out.splitlines() == map_entity(item(), MappingContext(flavour=TRUTHY))
+    assert capsys.readouterr().out.splitlines() == map_entity(sample(), MappingContext(flavour=TRUTHY))
     assert main(["diff", "--flavour", "truthy", "item.json", "item.json"]) == 0
 
 
 def test_rdf_uses_the_base_of_this_wiki(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WIKIBASE_ENTITY_BASE", "http://wiki.test/entity/")
-    write("item.json", item())
+    write("item.json", sample())
     assert main(["rdf", "item.json"]) == 0
     assert "@prefix wd: <http://wiki.test/entity/> .\n" in capsys.readouterr().out
 
 
 def test_rdf_goes_on_after_an_entity_that_it_cannot_write(capsys: Captured) -> None:
-    write("x.json", [{"type": "item", "id": "Q3", "labels": 5}, item(), {**item(), "id": "Q2"}])
+    write("x.json", [item("Q3", labels=5), sample(), {**sample(), "id": "Q2"}])
     assert main(["rdf", "x.json"]) == 1
     out, err = capsys.readouterr()
-    both = {line for name in ("Q1", "Q2") for line in map_entity({**item(), "id": name}, MappingContext())}
+    both = {line for name in ("Q1", "Q2") for line in map_entity({**sample(), "id": name}, MappingContext())}
     assert set(read(out, "text/turtle")) == both
     assert err == "wbd: x.json: labels: is a number, expected an object; entity set aside\n"
     assert main(["rdf", "--format", "rdfxml", "x.json"]) == 2
@@ -443,7 +443,7 @@ def test_content_labels_stay_where_others_come(capsys: Captured) -> None:
 
 def test_canonicalize_refuses_what_is_too_hard_and_what_is_no_rdf(capsys: Captured) -> None:
     write("clique.nt", "\n".join(f"_:n{a} <a:p> _:n{b} ." for a in range(15) for b in range(15) if a != b))
-    write("item.json", item())
+    write("item.json", sample())
     write("empty", "")
     assert main(["canonicalize", "clique.nt"]) == 2
     assert "clique.nt: canonicalization of 15 blank nodes stopped after" in capsys.readouterr().err

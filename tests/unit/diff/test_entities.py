@@ -10,8 +10,23 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.build.entities import KILOMETRE, METRE, items, revisions
+from tests.build.entities import items, revisions
 from tests.build.graphs import graphs
+from tests.build.wikibase import (
+    KILOMETRE,
+    METRE,
+    by_property,
+    coordinate,
+    datavalue,
+    item,
+    redirect,
+    snak,
+    statement,
+    term,
+    terms,
+    text,
+    time,
+)
 from wbd.diff.entities import diff_entities, diff_lines
 from wbd.errors import BadEntity
 from wbd.mapping.entity import FULL, TRUTHY, UPDATER, Flavour, MappingContext, map_entity
@@ -56,8 +71,8 @@ def test_corrupt_json_with_one_statement_in_two_groups_is_no_exception(
         side["claims"] = copy.deepcopy(side["claims"])
         for group in (side["claims"] or {}).values():
             group[0]["id"] = "Q1$same"
-            for statement in group:
-                for reference in statement["references"]:
+            for member in group:
+                for reference in member["references"]:
                     reference["hash"] = "same"
     assert diff_entities(*sides, CONTEXT) == whole(*sides)
 
@@ -87,8 +102,8 @@ def test_a_restored_revision_is_the_diff_turned_round(sides: tuple[dict[str, Any
 @given(items(), items())
 def test_any_way_of_an_entity_ends_where_it_ends(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Created, edited, deleted, undeleted, made a redirect and an item again: the lines held are those of the last."""
-    redirect = {"entity": "Q1", "redirect": "Q2"}
-    way = [None, one, other, None, other, redirect, one, redirect, None, one]
+    moved = redirect("Q1", "Q2")
+    way = [None, one, other, None, other, moved, one, moved, None, one]
     held: list[str] = []
     for old, new in itertools.pairwise(way):
         held = apply(diff_entities(old, new, CONTEXT), held)
@@ -96,36 +111,25 @@ def test_any_way_of_an_entity_ends_where_it_ends(one: dict[str, Any], other: dic
 
 
 def test_a_redirect_replaces_the_entity() -> None:
-    item = {"type": "item", "id": "Q1", "labels": {"en": {"language": "en", "value": "x"}}}
-    change = diff_entities(item, {"entity": "Q1", "redirect": "Q2"}, CONTEXT)
-    assert len(change.added) == 1 and change.removed == sorted(map_entity(item, CONTEXT))
+    entity = item(labels=terms(en="x"))
+    change = diff_entities(entity, redirect("Q1", "Q2"), CONTEXT)
+    assert len(change.added) == 1 and change.removed == sorted(map_entity(entity, CONTEXT))
 
 
 def test_one_changed_label_is_three_triples() -> None:
-    item = {"type": "item", "id": "Q1", "labels": {"en": {"language": "en", "value": "x"}}, "lastrevid": 1}
-    other = {**item, "labels": {"en": {"language": "en", "value": "y"}}, "lastrevid": 2}
-    change = diff_entities(item, other, CONTEXT)
+    one, other = item(labels=terms(en="x"), lastrevid=1), item(labels=terms(en="y"), lastrevid=2)
+    change = diff_entities(one, other, CONTEXT)
     assert (len(change.added), len(change.removed)) == (4, 4)
-    assert (len(diff_entities(item, other, CONTEXT, old_revision=5, new_revision=5).added)) == 3
+    assert (len(diff_entities(one, other, CONTEXT, old_revision=5, new_revision=5).added)) == 3
 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_fault_on_either_side_is_a_bad_entity(side: int) -> None:
-    item = {"type": "item", "id": "Q1", "labels": {"en": {"language": "en", "value": "x"}}}
-    bad = {"type": "item", "id": "Q1", "labels": {"en": {"language": "en", "value": 5}}}
-    sides = (bad, item) if side == 0 else (item, bad)
+    sound, bad = item(labels=terms(en="x")), item(labels=terms(en=5))
+    sides = (bad, sound) if side == 0 else (sound, bad)
     with pytest.raises(BadEntity) as caught:
         diff_entities(*sides, CONTEXT)
     assert caught.value.place == "labels.en.value"
-
-
-def item(**parts: Any) -> dict[str, Any]:
-    return {"type": "item", "id": "Q1", **parts}
-
-
-def statement(guid: str, prop: str, datavalue: dict[str, Any], **more: Any) -> dict[str, Any]:
-    snak = {"snaktype": "value", "property": prop, "datavalue": datavalue}
-    return {"id": guid, "rank": "normal", "mainsnak": snak, **more}
 
 
 @pytest.mark.parametrize(
@@ -133,11 +137,11 @@ def statement(guid: str, prop: str, datavalue: dict[str, Any], **more: Any) -> d
     [
         # A label or description in a list is none.
         (
-            item(labels={"en": {"language": "en", "value": "x"}}),
-            item(labels={"en": [{"language": "en", "value": "x"}]}),
+            item(labels=terms(en="x")),
+            item(labels={"en": [term("x")]}),
             "labels.en",
         ),
-        (item(), item(descriptions={"en": [{"language": "en", "value": "x"}]}), "descriptions.en"),
+        (item(), item(descriptions={"en": [term("x")]}), "descriptions.en"),
         # A group of aliases is a list, even when there is nothing in it.
         (item(aliases={"fr": [{"language": "fr", "value": "x"}]}), item(aliases={"fr": ""}), "aliases.fr"),
         (item(aliases={"fr": []}), item(aliases={"fr": {}}), "aliases.fr"),
@@ -166,40 +170,30 @@ def test_a_part_that_the_mapping_refuses_is_refused_where_it_came_or_went(
         assert caught.value.place == place
 
 
-def time_value(time: str) -> dict[str, Any]:
-    value = {"time": time, "timezone": 0, "before": 0, "after": 0, "precision": 9, "calendarmodel": "http://c.test/"}
-    return {"type": "time", "value": value}
-
-
 def test_a_value_node_that_an_old_spelling_of_a_year_shares_stays() -> None:
-    kept = statement("Q1$a", "P1", time_value("+00000002013-00-00T00:00:00Z"))
-    gone = statement("Q1$b", "P2", time_value("+2013-00-00T00:00:00Z"))
-    old, new = item(claims={"P1": [kept], "P2": [gone]}), item(claims={"P1": [kept]})
+    unchanged = statement("Q1$a", snak("P1", time("+00000002013-00-00T00:00:00Z", 9)))
+    gone = statement("Q1$b", snak("P2", time("+2013-00-00T00:00:00Z", 9)))
+    old, new = item(claims=by_property(unchanged, gone)), item(claims=by_property(unchanged))
     assert diff_entities(old, new, CONTEXT) == whole(old, new)
     assert diff_entities(new, old, CONTEXT) == whole(new, old)
     assert not any("TimeValue" in line for line in diff_entities(old, new, CONTEXT).removed)
 
 
-def place(latitude: float) -> dict[str, Any]:
-    return {"type": "globecoordinate", "value": {"latitude": latitude, "longitude": 2, "precision": 0.1}}
-
-
-TEXT = {"type": "string", "value": "x"}
-
-
 @pytest.mark.parametrize(
-    ("kept", "changed"),
+    ("unchanged", "changed"),
     [
-        (statement("Q1$a", "P1", place(1.0)), statement("Q1$b", "P2", place(1.0000000000000002))),
-        (statement("Q1$a", "P1", TEXT), statement("Q1-a", "P2", TEXT)),
-        (statement("Q1$a", "P1", TEXT), statement("Q1$b", "p1", TEXT)),
-        (statement("Q1$a", "P1", TEXT), statement("Q1$b", ":P1", TEXT)),
+        (
+            statement("Q1$a", snak("P1", coordinate(1.0, 2))),
+            statement("Q1$b", snak("P2", coordinate(1.0000000000000002, 2))),
+        ),
+        (statement("Q1$a", snak("P1", text("x"))), statement("Q1-a", snak("P2", text("x")))),
+        (statement("Q1$a", snak("P1", text("x"))), statement("Q1$b", snak("p1", text("x")))),
+        (statement("Q1$a", snak("P1", text("x"))), statement("Q1$b", snak(":P1", text("x")))),
     ],
     ids=["coordinates that round alike", "ids of one node", "spellings of a property", "a prefix that says nothing"],
 )
-def test_what_an_unchanged_part_writes_too_stays(kept: dict[str, Any], changed: dict[str, Any]) -> None:
-    claims = {one["mainsnak"]["property"]: [one] for one in (kept, changed)}
-    old, new = item(claims=claims), item(claims=dict(list(claims.items())[:1]))
+def test_what_an_unchanged_part_writes_too_stays(unchanged: dict[str, Any], changed: dict[str, Any]) -> None:
+    old, new = item(claims=by_property(unchanged, changed)), item(claims=by_property(unchanged))
     assert diff_entities(old, new, CONTEXT) == whole(old, new)
     assert diff_entities(new, old, CONTEXT) == whole(new, old)
 
@@ -207,7 +201,7 @@ def test_what_an_unchanged_part_writes_too_stays(kept: dict[str, Any], changed: 
 def test_text_that_calls_itself_a_time_is_no_fault_of_an_unchanged_part() -> None:
     """P7 is an external id by its datatype, whatever type its data value claims."""
     context = dataclasses.replace(CONTEXT, datatypes={"P7": "external-id"})
-    kept = statement("Q1$a", "P7", {"type": "time", "value": "x"})
-    gone = statement("Q1$b", "P2", time_value("+2013-00-00T00:00:00Z"))
-    old, new = item(claims={"P7": [kept], "P2": [gone]}), item(claims={"P7": [kept]})
+    unchanged = statement("Q1$a", snak("P7", datavalue("time", "x")))
+    gone = statement("Q1$b", snak("P2", time("+2013-00-00T00:00:00Z", 9)))
+    old, new = item(claims=by_property(unchanged, gone)), item(claims=by_property(unchanged))
     assert diff_entities(old, new, context) == whole(old, new, context)

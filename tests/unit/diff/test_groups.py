@@ -12,7 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wbd.diff.entities
-from tests.build.entities import DATATYPES, KILOMETRE, METRE, datavalue
+from tests.build.entities import DATATYPES
+from tests.build.wikibase import (
+    KILOMETRE,
+    METRE,
+    by_property,
+    item,
+    no_value,
+    quantity,
+    reference,
+    snak,
+    statement,
+    text,
+    time,
+    unknown_value,
+)
 from wbd.diff.entities import diff_entities, diff_lines
 from wbd.diff.groups import Group, compare_groups
 from wbd.diff.snapshots import diff_snapshots
@@ -26,32 +40,27 @@ CONTEXT = MappingContext(
 )
 FLAVOURS = (FULL, TRUTHY, UPDATER)
 
-TIME = {"timezone": 0, "before": 0, "after": 0, "precision": 9, "calendarmodel": "http://c.test/"}
 # Of each property some that share a node or a triple, and some that do not.
 VALUES: dict[str, list[dict[str, Any]]] = {
     "P3": [
-        datavalue("time", {"time": time, **TIME})
-        for time in ("+2013-00-00T00:00:00Z", "+00000002013-00-00T00:00:00Z", "+2014-00-00T00:00:00Z")
+        time(stamp, 9) for stamp in ("+2013-00-00T00:00:00Z", "+00000002013-00-00T00:00:00Z", "+2014-00-00T00:00:00Z")
     ],
-    "P4": [
-        datavalue("quantity", {"amount": amount, "unit": unit})
-        for amount, unit in (("+1", KILOMETRE), ("+1000", METRE), ("+1", "1"))
-    ],
-    "P7": [datavalue("string", text) for text in ("x", "y", "x ")],
+    "P4": [quantity(amount, unit) for amount, unit in (("+1", KILOMETRE), ("+1000", METRE), ("+1", "1"))],
+    "P7": [text(value) for value in ("x", "y", "x ")],
 }
 
 
-def snak(prop: str, value: dict[str, Any] | str) -> dict[str, Any]:
-    found: dict[str, Any] = {"snaktype": "value", "property": prop, "datatype": DATATYPES[prop.upper()]}
-    return found | ({"snaktype": value} if isinstance(value, str) else {"datavalue": value})
+def typed(prop: str, value: dict[str, Any] | str) -> dict[str, Any]:
+    """Return a snak with the property's datatype; a value that is text says what there is instead of one."""
+    datatype = DATATYPES[prop.upper()]
+    if isinstance(value, str):
+        return (no_value if value == "novalue" else unknown_value)(prop, datatype=datatype)
+    return snak(prop, value, datatype=datatype)
 
 
-def statement(guid: str, main: dict[str, Any], rank: str = "normal", **more: Any) -> dict[str, Any]:
-    return {"id": guid, "rank": rank, "mainsnak": main, **more}
-
-
-def item(**claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"type": "item", "id": "Q1", "claims": claims, "lastrevid": 1}
+def claims(**groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return an item of these statements."""
+    return item(claims=groups, lastrevid=1)
 
 
 def check(old: dict[str, Any], new: dict[str, Any]) -> RdfDiff:
@@ -68,11 +77,11 @@ def check(old: dict[str, Any], new: dict[str, Any]) -> RdfDiff:
 
 def snaks(prop: str) -> st.SearchStrategy[dict[str, Any]]:
     values: list[dict[str, Any] | str] = [*VALUES[prop], "novalue", "somevalue"]
-    return st.sampled_from(values).map(lambda value: snak(prop, value))
+    return st.sampled_from(values).map(lambda value: typed(prop, value))
 
 
 any_snaks = st.sampled_from(sorted(VALUES)).flatmap(snaks)
-references = any_snaks.map(lambda found: {"snaks": {found["property"]: [found]}})
+references = any_snaks.map(reference)
 
 
 @st.composite
@@ -80,12 +89,12 @@ def statements(draw: st.DrawFn, prop: str) -> dict[str, Any]:
     # The first three may come in other properties too; two of them name one node.
     guid = draw(st.sampled_from(["Q1$same", "Q1$one", "Q1-one", *(f"Q1${prop}-{number}" for number in range(4))]))
     rank = draw(st.sampled_from(["normal", "normal", "normal", "preferred", "deprecated"]))
-    found = statement(guid, draw(snaks(prop)), rank)
+    made = statement(guid, draw(snaks(prop)), rank=rank)
     if draw(st.booleans()):
         qualifier = draw(any_snaks)
-        found["qualifiers"] = {qualifier["property"]: [qualifier]}
-    found["references"] = draw(st.lists(references, max_size=1))
-    return found
+        made["qualifiers"] = by_property(qualifier)
+    made["references"] = draw(st.lists(references, max_size=1))
+    return made
 
 
 @st.composite
@@ -100,7 +109,7 @@ def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
                 place = draw(st.integers(0, len(side[prop]) - 1))
                 parts = draw(st.lists(st.sampled_from(["rank", "mainsnak", "qualifiers", "references"]), unique=True))
                 side[prop][place] = with_parts_of(side[prop][place], draw(statements(prop)), parts)
-    return item(**sides[0]), item(**sides[1])
+    return claims(**sides[0]), claims(**sides[1])
 
 
 def with_parts_of(one: dict[str, Any], other: dict[str, Any], parts: list[str]) -> dict[str, Any]:
@@ -114,30 +123,30 @@ def test_the_diff_of_groups_is_that_of_whole_mappings(sides: tuple[dict[str, Any
     check(*sides)
 
 
-ONE, SAME, OTHER = (snak("P4", value) for value in VALUES["P4"])
+ONE, SAME, OTHER = (typed("P4", value) for value in VALUES["P4"])
 
 
 @pytest.mark.parametrize("prop", sorted(VALUES))
 def test_a_truthy_value_that_another_statement_has_too_stays(prop: str) -> None:
-    kept, gone = (statement(f"Q1${guid}", snak(prop, VALUES[prop][0])) for guid in "ab")
-    found = check(item(**{prop: [kept, gone]}), item(**{prop: [kept]}))
+    kept, gone = (statement(f"Q1${guid}", typed(prop, VALUES[prop][0])) for guid in "ab")
+    found = check(claims(**{prop: [kept, gone]}), claims(**{prop: [kept]}))
     assert found.removed and not any("/prop/direct" in line for line in found.removed)
     deprecated = kept | {"rank": "deprecated"}
-    found = check(item(**{prop: [deprecated, gone]}), item(**{prop: [deprecated]}))
+    found = check(claims(**{prop: [deprecated, gone]}), claims(**{prop: [deprecated]}))
     assert any("/prop/direct/" in line for line in found.removed)
 
 
 def test_an_identifier_s_iri_that_another_statement_has_too_stays() -> None:
     """Where only snaks tell the datatype, two of a property can have one text, and one of them an IRI besides."""
-    kept, before = statement("Q1$a", snak("P7", VALUES["P7"][0])), statement("Q1$b", snak("P7", VALUES["P7"][0]))
-    after = statement("Q1$b", snak("P7", VALUES["P7"][0]) | {"datatype": "string"})
-    found = check(item(P7=[kept, before]), item(P7=[kept, after]))
+    kept, before = statement("Q1$a", typed("P7", VALUES["P7"][0])), statement("Q1$b", typed("P7", VALUES["P7"][0]))
+    after = statement("Q1$b", typed("P7", VALUES["P7"][0]) | {"datatype": "string"})
+    found = check(claims(P7=[kept, before]), claims(P7=[kept, after]))
     assert found.removed and not any("/prop/direct" in line for line in found.removed)
 
 
 def test_that_a_property_has_no_value_stays_while_a_statement_says_so() -> None:
-    kept, gone = (statement(f"Q1${guid}", snak("P7", "novalue")) for guid in "ab")
-    found = check(item(P7=[kept, gone]), item(P7=[kept]))
+    kept, gone = (statement(f"Q1${guid}", typed("P7", "novalue")) for guid in "ab")
+    found = check(claims(P7=[kept, gone]), claims(P7=[kept]))
     assert not any(
         line.startswith("<http://www.wikidata.org/entity/Q1>") and "novalue" in line for line in found.removed
     )
@@ -145,28 +154,28 @@ def test_that_a_property_has_no_value_stays_while_a_statement_says_so() -> None:
 
 def test_a_value_node_that_is_the_normalized_one_of_another_statement_stays() -> None:
     kept, gone = statement("Q1$a", ONE), statement("Q1$b", SAME)
-    found = check(item(P4=[kept, gone]), item(P4=[kept]))
+    found = check(claims(P4=[kept, gone]), claims(P4=[kept]))
     assert any("/prop/direct/" in line for line in found.removed)
     assert not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
 
 
 def test_a_reference_that_another_statement_of_the_group_has_too_stays() -> None:
-    references = [{"snaks": {"P3": [snak("P3", VALUES["P3"][0])]}}]
+    references = [reference(typed("P3", VALUES["P3"][0]))]
     kept, gone = statement("Q1$a", ONE, references=references), statement("Q1$b", OTHER, references=references)
-    found = check(item(P4=[kept, gone]), item(P4=[kept]))
+    found = check(claims(P4=[kept, gone]), claims(P4=[kept]))
     assert not any(line.startswith("<http://www.wikidata.org/reference/") for line in found.removed)
     assert found.unlinked_shared and all("/value/" in line for line in found.unlinked_shared)
 
 
 def test_a_preferred_statement_takes_the_rank_of_the_others() -> None:
     first, second = statement("Q1$a", ONE), statement("Q1$b", OTHER)
-    found = check(item(P4=[first]), item(P4=[first, second | {"rank": "preferred"}]))
+    found = check(claims(P4=[first]), claims(P4=[first, second | {"rank": "preferred"}]))
     assert sum("BestRank" in line for line in found.added) == sum("BestRank" in line for line in found.removed) == 1
 
 
 def test_statements_in_another_order_are_no_change() -> None:
     some = [statement(f"Q1${number}", ONE) for number in range(5)]
-    assert not check(item(P4=some), item(P4=some[::-1]))
+    assert not check(claims(P4=some), claims(P4=some[::-1]))
 
 
 def test_statements_of_one_node_are_compared_all() -> None:
@@ -180,14 +189,14 @@ def test_statements_of_one_node_are_compared_all() -> None:
     for before, after in sides:
         (group,) = compare_groups([(before, after)])
         assert group == Group(before, after, [], [], [], "normal", "normal")
-        check(item(P4=before), item(P4=after))
+        check(claims(P4=before), claims(P4=after))
 
 
 def test_one_statement_in_two_properties_that_change_is_compared_in_both() -> None:
-    kept, gone = statement("Q1$a", ONE), statement("Q1$a", snak("P7", VALUES["P7"][0]))
-    more = (statement("Q1$b", OTHER), statement("Q1$c", snak("P7", VALUES["P7"][1])))
-    check(item(P4=[kept, more[0]], P7=[gone, more[1]]), item(P4=[kept], P7=[]))
-    check(item(P4=[kept, more[0]], P7=[more[1]]), item(P4=[kept], P7=[gone]))
+    kept, gone = statement("Q1$a", ONE), statement("Q1$a", typed("P7", VALUES["P7"][0]))
+    more = (statement("Q1$b", OTHER), statement("Q1$c", typed("P7", VALUES["P7"][1])))
+    check(claims(P4=[kept, more[0]], P7=[gone, more[1]]), claims(P4=[kept], P7=[]))
+    check(claims(P4=[kept, more[0]], P7=[more[1]]), claims(P4=[kept], P7=[gone]))
 
 
 @pytest.fixture
@@ -208,14 +217,14 @@ def mapped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_only_statements_that_differ_are_mapped(mapped: list[int]) -> None:
     many = [statement(f"Q1${number}", OTHER) for number in range(3000)]
     edited = [*many[:-1], many[-1] | {"mainsnak": ONE}]
-    assert diff_entities(item(P4=many), item(P4=edited), CONTEXT)
+    assert diff_entities(claims(P4=many), claims(P4=edited), CONTEXT)
     assert mapped == [1, 1]
 
 
 @pytest.mark.parametrize("part", ["qualifiers", "references"])
 def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, mapped: list[int]) -> None:
-    details: dict[str, Any] = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
-    more = {"qualifiers": {"P4": [SAME, OTHER]}, "references": [{"snaks": {"P7": [snak("P7", "novalue")]}}]}
+    details: dict[str, Any] = {"qualifiers": {"P4": [SAME]}, "references": [reference(SAME)]}
+    more = {"qualifiers": {"P4": [SAME, OTHER]}, "references": [reference(typed("P7", "novalue"))]}
     old = statement("Q1$a", ONE, **details)
     new = old | {part: more[part]}
     (group,) = compare_groups([([old], [new])])
@@ -224,42 +233,42 @@ def test_of_a_statement_with_one_more_detail_only_that_is_mapped(part: str, mapp
         [{"id": "Q1$a", part: details[part]}],
         [{"id": "Q1$a", part: more[part]}],
     )
-    assert group.unchanged == [{name: value for name, value in old.items() if name != part}]
-    assert diff_entities(item(P4=[old]), item(P4=[new]), CONTEXT)
+    assert group.unchanged == [{name: value for name, value in old.items() if name not in (part, "type")}]
+    assert diff_entities(claims(P4=[old]), claims(P4=[new]), CONTEXT)
     assert mapped == [0, 0]
-    check(item(P4=[old]), item(P4=[new]))
+    check(claims(P4=[old]), claims(P4=[new]))
 
 
 def test_a_change_of_rank_leaves_qualifiers_and_references_unchanged() -> None:
-    details: dict[str, Any] = {"qualifiers": {"P4": [SAME]}, "references": [{"snaks": {"P4": [SAME]}}]}
+    details: dict[str, Any] = {"qualifiers": {"P4": [SAME]}, "references": [reference(SAME)]}
     old = statement("Q1$a", ONE, **details)
     (group,) = compare_groups([([old], [old | {"rank": "deprecated"}])])
-    assert (group.before, group.details_before) == ([statement("Q1$a", ONE)], [])
-    assert (group.after, group.details_after) == ([statement("Q1$a", ONE, "deprecated")], [])
+    assert (group.before, group.details_before) == ([{"id": "Q1$a", "rank": "normal", "mainsnak": ONE}], [])
+    assert (group.after, group.details_after) == ([{"id": "Q1$a", "rank": "deprecated", "mainsnak": ONE}], [])
     assert group.unchanged == [{"id": "Q1$a", **details}]
-    check(item(P4=[old]), item(P4=[old | {"rank": "deprecated"}]))
+    check(claims(P4=[old]), claims(P4=[old | {"rank": "deprecated"}]))
 
 
 @pytest.mark.parametrize("rank", ["normal", "deprecated"])
 def test_a_value_that_another_part_of_the_statement_has_too_stays(rank: str) -> None:
-    old = statement("Q1$a", ONE, references=[{"snaks": {"P4": [ONE]}}])
+    old = statement("Q1$a", ONE, references=[reference(ONE)])
     new = old | {"qualifiers": {"P4": [ONE]}, "references": [], "rank": rank}
-    found = check(item(P4=[old]), item(P4=[new]))
+    found = check(claims(P4=[old]), claims(P4=[new]))
     assert found.added and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.added)
     assert found.removed and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
 
 
 @pytest.mark.parametrize("main", ["novalue", VALUES["P4"][0]])
 def test_that_a_property_has_no_value_is_one_triple_of_value_and_qualifier(main: Any) -> None:
-    old = statement("Q1$a", snak("P4", "novalue"), qualifiers={"P4": [snak("P4", "novalue")]})
+    old = statement("Q1$a", typed("P4", "novalue"), qualifiers={"P4": [typed("P4", "novalue")]})
     changed: dict[str, Any] = {"qualifiers": {}} if main == "novalue" else {}
-    found = check(item(P4=[old]), item(P4=[old | {"mainsnak": snak("P4", main)} | changed]))
+    found = check(claims(P4=[old]), claims(P4=[old | {"mainsnak": typed("P4", main)} | changed]))
     assert not any("/statement/" in line and "novalue" in line for line in (*found.added, *found.removed))
 
 
 def test_a_detail_that_goes_to_another_statement_of_one_node_stays() -> None:
-    references = [{"snaks": {"P4": [ONE]}}]
+    references = [reference(ONE)]
     first, second = statement("Q1$a", ONE, references=references), statement("Q1-a", OTHER)
     edited = [first | {"qualifiers": {"P4": [ONE]}}, second | {"references": references}]
-    found = check(item(P4=[first, second]), item(P4=edited))
+    found = check(claims(P4=[first, second]), claims(P4=edited))
     assert [line for line in found.added if "wasDerivedFrom" in line] == []

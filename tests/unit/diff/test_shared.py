@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.build.entities import KILOMETRE, METRE, items, revisions
+from tests.build.entities import items, revisions
+from tests.build.wikibase import KILOMETRE, METRE, by_property, item, reference, sitelink, snak, statement, terms, time
 from wbd.diff.entities import diff_entities, diff_lines
 from wbd.mapping.entity import MappingContext, map_entity
 from wbd.mapping.vocabulary import Site, Vocabulary
@@ -25,7 +26,7 @@ WIKI_GROUP = "<http://wikiba.se/ontology#wikiGroup>"
 Entity = dict[str, Any]
 
 
-def terms(line: str) -> tuple[str, str, str]:
+def triple(line: str) -> tuple[str, str, str]:
     subject, predicate, target = line[:-2].split(" ", 2)
     return subject, predicate, target
 
@@ -34,14 +35,14 @@ def shared_nodes(graph: Iterable[str]) -> set[str]:
     """The definition, on a whole graph."""
     return {
         s
-        for s, p, _ in map(terms, graph)
+        for s, p, _ in map(triple, graph)
         if s.startswith((f"<{WD}value/", f"<{WD}reference/")) or p in (PART_OF, WIKI_GROUP)
     }
 
 
 def about_new_nodes(lines: Iterable[str], own: set[str], other: set[str]) -> list[str]:
-    nodes = shared_nodes(own) - {terms(line)[0] for line in other}
-    return sorted(line for line in lines if terms(line)[0] in nodes and terms(line)[1] != ABOUT)
+    nodes = shared_nodes(own) - {triple(line)[0] for line in other}
+    return sorted(line for line in lines if triple(line)[0] in nodes and triple(line)[1] != ABOUT)
 
 
 @settings(deadline=None, max_examples=30)
@@ -57,8 +58,8 @@ def test_linked_and_unlinked_are_the_triples_of_shared_nodes_that_one_side_has(s
 @given(revisions())
 def test_a_node_that_is_still_used_is_never_unlinked(sides: tuple[Entity, Entity]) -> None:
     after = map_entity(sides[1], CONTEXT)
-    used = {term for line in after for term in terms(line)[::2]}
-    unlinked = {terms(line)[0] for line in diff_entities(*sides, CONTEXT).unlinked_shared}
+    used = {term for line in after for term in triple(line)[::2]}
+    unlinked = {triple(line)[0] for line in diff_entities(*sides, CONTEXT).unlinked_shared}
     assert not unlinked & used
 
 
@@ -80,12 +81,12 @@ class Store:
     def apply(self, change: RdfDiff) -> None:
         self.lines.difference_update(change.own_removed)
         self.lines.update(change.added)
-        waiting = {terms(line)[0] for line in change.unlinked_shared}
+        waiting = {triple(line)[0] for line in change.unlinked_shared}
         unlinked = set(change.unlinked_shared)
         # A reference lets go of its values, and a page of its wiki.
         while orphans := waiting - self.used():
             waiting -= orphans
-            self.lines -= {line for line in unlinked if terms(line)[0] in orphans}
+            self.lines -= {line for line in unlinked if triple(line)[0] in orphans}
 
     def used(self) -> set[str]:
         """
@@ -93,7 +94,7 @@ class Store:
 
         A normalized value refers to itself.
         """
-        found = [terms(line) for line in self.lines]
+        found = [triple(line) for line in self.lines]
         return {o for s, _, o in found if s != o} | {s for s, p, _ in found if p == ABOUT}
 
 
@@ -121,33 +122,26 @@ def test_replaying_the_diffs_of_many_entities_into_one_store_gives_the_union_of_
     assert store.lines == set()
 
 
-def item(**parts: Any) -> Entity:
-    return {"type": "item", "id": "Q1", **parts}
-
-
-def link(site: str, title: str, *badges: str) -> Entity:
-    return {site: {"site": site, "title": title, "badges": list(badges)}}
-
-
 def test_a_badge_of_a_page_that_stays_is_no_shared_triple() -> None:
-    found = diff_entities(item(sitelinks=link("enwiki", "A", "Q5")), item(sitelinks=link("enwiki", "A", "Q6")), CONTEXT)
+    found = diff_entities(
+        item(sitelinks=sitelink("enwiki", "A", "Q5")), item(sitelinks=sitelink("enwiki", "A", "Q6")), CONTEXT
+    )
     assert (len(found.added), len(found.removed)) == (1, 1)
     assert (found.linked_shared, found.unlinked_shared) == ([], [])
 
 
 def test_of_a_page_that_goes_all_but_what_it_is_about_may_be_used_elsewhere() -> None:
-    found = diff_entities(item(sitelinks=link("enwiki", "A")), item(), CONTEXT)
-    own = {terms(line)[1] for line in found.own_removed if "en.wikipedia" in line}
+    found = diff_entities(item(sitelinks=sitelink("enwiki", "A")), item(), CONTEXT)
+    own = {triple(line)[1] for line in found.own_removed if "en.wikipedia" in line}
     assert own == {ABOUT}
-    assert {terms(line)[1] for line in found.unlinked_shared} >= {PART_OF, WIKI_GROUP, "<http://schema.org/name>"}
+    assert {triple(line)[1] for line in found.unlinked_shared} >= {PART_OF, WIKI_GROUP, "<http://schema.org/name>"}
 
 
 @pytest.mark.parametrize("predicate", [PART_OF, WIKI_GROUP])
 def test_a_text_that_looks_like_a_page_makes_none(predicate: str) -> None:
     """Where entities lie at the base itself, their lines are among those in which pages are looked for."""
     context = MappingContext(vocabulary=Vocabulary(entity_base="http://one.test/"))
-    text = {"en": {"language": "en", "value": f"> {predicate} <http://one.test/> ."}}
-    old, new = item(), item(labels=text)
+    old, new = item(), item(labels=terms(en=f"> {predicate} <http://one.test/> ."))
     whole = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
     assert diff_entities(old, new, context) == whole
     assert whole.added and not whole.linked_shared
@@ -158,12 +152,12 @@ def test_a_text_that_looks_like_a_page_makes_none(predicate: str) -> None:
 def test_a_page_that_another_sitelink_has_too_stays(title: str | None) -> None:
     """Two sites can share one path; the page goes with the last of them."""
     context = MappingContext(sites=lambda name: Site("en", "//one.test/wiki/$1", "one"))
-    both = {**link("aawiki", "A"), **link("abwiki", "A")}
+    both = {**sitelink("aawiki", "A"), **sitelink("abwiki", "A")}
     after = dict(both)
     if title is None:
         del after["aawiki"]
     else:
-        after.update(link("aawiki", title))
+        after.update(sitelink("aawiki", title))
     old, new = item(sitelinks=both), item(sitelinks=after)
     whole = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
     assert diff_entities(old, new, context) == whole
@@ -172,8 +166,8 @@ def test_a_page_that_another_sitelink_has_too_stays(title: str | None) -> None:
 
 def test_a_badge_that_another_sitelink_to_the_page_has_too_stays() -> None:
     context = MappingContext(sites=lambda name: Site("en", "//one.test/wiki/$1", "one"))
-    old = item(sitelinks={**link("aawiki", "A", "Q5", "Q6"), **link("abwiki", "A", "Q5")})
-    new = item(sitelinks={**link("aawiki", "A"), **link("abwiki", "A", "Q5")})
+    old = item(sitelinks={**sitelink("aawiki", "A", "Q5", "Q6"), **sitelink("abwiki", "A", "Q5")})
+    new = item(sitelinks={**sitelink("aawiki", "A"), **sitelink("abwiki", "A", "Q5")})
     for one, other in ((old, new), (new, old)):
         whole = diff_lines(map_entity(one, context), map_entity(other, context), context.vocabulary)
         found = diff_entities(one, other, context)
@@ -188,11 +182,9 @@ def test_pages_are_found_whatever_the_base_of_entities(base: str) -> None:
         vocabulary=Vocabulary(entity_base=base, data_base="http://one.test/data/"),
         sites=lambda name: Site("en", "http://one.test/wiki/$1", "one"),
     )
-    year = {"time": "+2013-01-01T00:00:00Z", "timezone": 0, "before": 0, "after": 0, "precision": 9}
-    value = {"type": "time", "value": {**year, "calendarmodel": f"{WD}entity/Q1985727"}}
-    snak = {"snaktype": "value", "property": "P1", "datatype": "time", "datavalue": value}
-    claims = {"P1": [{"id": "Q1$1", "rank": "normal", "mainsnak": snak, "references": [{"snaks": {"P1": [snak]}}]}]}
-    found = diff_entities(None, item(sitelinks=link("aawiki", "A"), claims=claims), context)
-    nodes = {terms(line)[0] for line in found.linked_shared}
-    assert found.linked_shared == [line for line in found.added if terms(line)[0] in nodes and ABOUT not in line]
+    year = snak("P1", time("+2013-01-01T00:00:00Z", 9), datatype="time")
+    claims = by_property(statement("Q1$1", year, references=[reference(year)]))
+    found = diff_entities(None, item(sitelinks=sitelink("aawiki", "A"), claims=claims), context)
+    nodes = {triple(line)[0] for line in found.linked_shared}
+    assert found.linked_shared == [line for line in found.added if triple(line)[0] in nodes and ABOUT not in line]
     assert {node.split("/")[3] for node in nodes} == {"value", "reference", "wiki", ">"}

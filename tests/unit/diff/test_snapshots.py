@@ -17,8 +17,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.build.entities import KILOMETRE, METRE, revisions
+from tests.build.entities import revisions
 from tests.build.spellings import broken, spelled
+from tests.build.wikibase import (
+    KILOMETRE,
+    METRE,
+    by_property,
+    coordinate,
+    item,
+    quantity,
+    reference,
+    sitelink,
+    snak,
+    statement,
+    term,
+    terms,
+    text,
+    time,
+)
 from tests.conftest import without
 from wbd.demo.entities import EntityGenerator
 from wbd.diff import snapshots
@@ -111,32 +127,19 @@ def test_statements_that_two_groups_share_make_no_difference(both: tuple[dict[st
     check(orjson.dumps(both[0]), orjson.dumps(both[1]))
 
 
-def item(**parts: Any) -> dict[str, Any]:
-    return {"type": "item", "id": "Q1", "lastrevid": 1, "modified": "2024-01-01T00:00:00Z", **parts}
+def revision(**parts: Any) -> dict[str, Any]:
+    return item(**{"lastrevid": 1, "modified": "2024-01-01T00:00:00Z", **parts})
 
 
-def group(prop: str, datavalue: Any, number: int = 0, **more: Any) -> dict[str, Any]:
-    main = {"snaktype": "value", "property": prop, "datavalue": datavalue}
-    return {prop: [{"id": f"Q1${prop}-{number}", "rank": "normal", "mainsnak": main, **more}]}
+def group(prop: str, value: Any, **parts: Any) -> dict[str, Any]:
+    return by_property(statement(f"Q1${prop}-0", snak(prop, value), **parts))
 
 
-TEXT = {"type": "string", "value": "x"}
-TIME = {
-    "type": "time",
-    "value": {
-        **{"time": "+2013-01-01T00:00:00Z", "timezone": 0, "before": 0, "after": 0, "precision": 11},
-        "calendarmodel": "http://www.wikidata.org/entity/Q1985727",
-    },
-}
-PLACE: dict[str, Any] = {
-    "type": "globecoordinate",
-    "value": {"latitude": 1.0, "longitude": 2, "precision": 0.1, "globe": None},
-}
-OTHER_PLACE = {"type": "globecoordinate", "value": {"latitude": 1, "longitude": 2.0, "precision": 0.1, "globe": None}}
-CLOSE_PLACE = {"type": "globecoordinate", "value": {**PLACE["value"], "latitude": 1.0000000000000002}}
-LONG = {"type": "quantity", "value": {"amount": "+1", "unit": KILOMETRE}}
-SHORT = {"type": "quantity", "value": {"amount": "+1000", "unit": METRE}}
-REFERENCE = {"hash": "abc", "snaks": {"P2": [{"snaktype": "value", "property": "P2", "datavalue": TEXT}]}}
+TEXT = text("x")
+TIME = time("+2013-01-01T00:00:00Z")
+PLACE, OTHER_PLACE, CLOSE_PLACE = coordinate(1.0, 2), coordinate(1, 2.0), coordinate(1.0000000000000002, 2)
+LONG, SHORT = quantity("+1", KILOMETRE), quantity("+1000", METRE)
+REFERENCE = reference(snak("P2", TEXT), hash="abc")
 MANY = [{**REFERENCE, "hash": f"a{number}"} for number in range(snapshots._NEEDLES_MAX + 1)]
 BARE = {"snaks": REFERENCE["snaks"]}
 
@@ -152,7 +155,7 @@ BARE = {"snaks": REFERENCE["snaks"]}
         (group("P1", TEXT, references=[REFERENCE]), group("P2", TEXT, references=[REFERENCE])),
         (group("P1", TEXT, references=MANY), group("P2", TEXT, references=MANY)),
         (group("P1", TEXT, references=[BARE]), group("P2", TEXT, references=[BARE])),
-        (group("P1", TEXT, qualifiers={"P3": [group("P3", TIME)["P3"][0]["mainsnak"]]}), group("P2", TIME)),
+        (group("P1", TEXT, qualifiers=by_property(snak("P3", TIME))), group("P2", TIME)),
     ],
     ids=[
         "time",
@@ -168,7 +171,7 @@ BARE = {"snaks": REFERENCE["snaks"]}
 )
 @pytest.mark.usefixtures("native")
 def test_a_shared_node_that_an_equal_part_has_stays(kept: dict[str, Any], changed: dict[str, Any]) -> None:
-    old, new = (orjson.dumps(item(claims=claims)) for claims in (kept, {**kept, **changed}))
+    old, new = (orjson.dumps(revision(claims=claims)) for claims in (kept, {**kept, **changed}))
     found = diff_changed_parts(old, new, CONTEXT)
     assert found == parsed(old, new, CONTEXT)
     nodes = {line.split()[0] for line in found.added} if found else {"/value/"}
@@ -184,7 +187,7 @@ def test_counts_are_those_of_all_parts() -> None:
     claims = {f"P{n}": group(f"P{n}", TEXT)[f"P{n}"] for n in range(1, 9)}
     for name in ("P7", "P8"):
         claims[name][0]["mainsnak"]["datatype"] = "external-id"
-    old = item(claims=claims, sitelinks={"enwiki": {"site": "enwiki", "title": "A"}})
+    old = revision(claims=claims, sitelinks=sitelink("enwiki", "A"))
     for without_one in ("P1", "P8"):
         new = {**old, "claims": {name: group for name, group in claims.items() if name != without_one}}
         tables: tuple[dict[str, str], ...] = ({}, {"P1": "external-id", "P8": "string"}, {"P2": "external-id"})
@@ -196,8 +199,7 @@ def test_counts_are_those_of_all_parts() -> None:
 
 def test_a_term_whose_language_no_tag_can_hold_is_compared_with_all_others() -> None:
     """Both are the same literal without a tag."""
-    labels = {code: {"language": code, "value": "a"} for code in ("x", "y")}
-    old, new = (orjson.dumps(item(labels={**labels, "y": {"language": "y", "value": text}})) for text in "ab")
+    old, new = (orjson.dumps(revision(labels=terms(x="a", y=value))) for value in "ab")
     assert diff_changed_parts(old, new, CONTEXT) is None
     check(old, new)
 
@@ -205,9 +207,9 @@ def test_a_term_whose_language_no_tag_can_hold_is_compared_with_all_others() -> 
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("predicate", ["http://schema.org/isPartOf", "http://wikiba.se/ontology#wikiGroup"])
 def test_a_text_that_looks_like_a_page_is_none(predicate: str) -> None:
-    text = {"type": "string", "value": f"> <{predicate}> <https://en.wikipedia.org/> ."}
-    links = {"enwiki": {"site": "enwiki", "title": "A"}}
-    old, new = item(sitelinks=links), item(sitelinks=links, claims=group("P2", text))
+    page = text(f"> <{predicate}> <https://en.wikipedia.org/> .")
+    links = sitelink("enwiki", "A")
+    old, new = revision(sitelinks=links), revision(sitelinks=links, claims=group("P2", page))
     assert diff_changed_parts(orjson.dumps(old), orjson.dumps(new), CONTEXT) == diff_entities(old, new, CONTEXT)
     check(orjson.dumps(old), orjson.dumps(new))
 
@@ -215,7 +217,7 @@ def test_a_text_that_looks_like_a_page_is_none(predicate: str) -> None:
 def test_statements_whose_ids_make_one_node_are_compared_with_all_others() -> None:
     kept, changed = group("P1", TEXT), group("P2", TEXT)
     kept["P1"][0]["id"], changed["P2"][0]["id"] = "Q1$a", "Q1-a"
-    old, new = (orjson.dumps(item(claims=claims)) for claims in (kept, {**kept, **changed}))
+    old, new = (orjson.dumps(revision(claims=claims)) for claims in (kept, {**kept, **changed}))
     assert diff_changed_parts(old, new, CONTEXT) is None
     found = diff_snapshots(old, new, CONTEXT)
     assert not any("ontology#rank" in line for line in found.added)
@@ -226,14 +228,14 @@ def test_statements_whose_ids_make_one_node_are_compared_with_all_others() -> No
 @pytest.mark.parametrize("edit", ["labels", "aliases", "claims", "sitelinks", "lastrevid"])
 def test_ordinary_edits_are_not_parsed_whole(edit: str) -> None:
     """Without this the other tests would pass if nothing were ever taken apart."""
-    old = item(
-        labels={code: {"language": code, "value": "a"} for code in ("en", "de")},
-        aliases={"en": [{"language": "en", "value": "b"}]},
+    old = revision(
+        labels=terms(en="a", de="a"),
+        aliases={"en": [term("b")]},
         claims={**group("P1", TIME), **group("P2", TEXT, references=[REFERENCE])},
-        sitelinks={"enwiki": {"site": "enwiki", "title": "A", "badges": []}},
+        sitelinks=sitelink("enwiki", "A"),
     )
     changes = {
-        "labels": {"en": {"language": "en", "value": "c"}},
+        "labels": terms(en="c"),
         "aliases": [],
         "claims": group("P2", TIME),
         "sitelinks": {},
@@ -246,7 +248,7 @@ def test_ordinary_edits_are_not_parsed_whole(edit: str) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"5", b"null", b'"Q1"', b"{}", b"{", b'{"type":"item"}', b"\xff"])
 def test_what_is_no_entity_has_the_same_outcome(text: bytes) -> None:
-    whole = orjson.dumps(item())
+    whole = orjson.dumps(revision())
     assert diff_changed_parts(text, whole, CONTEXT) is None
     check(text, whole)
     check(text, text)
@@ -297,5 +299,5 @@ def edits(entity: dict[str, Any]) -> Any:
 
 def test_nothing_is_needed_but_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "compare", lambda old, new: None)
-    old, new = (orjson.dumps(item(labels={"en": {"language": "en", "value": text}})) for text in "ab")
+    old, new = (orjson.dumps(revision(labels=terms(en=value))) for value in "ab")
     check(old, new)

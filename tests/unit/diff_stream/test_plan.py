@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.build.wikibase import by_property, datavalue, item, snak, statement
 from wbd.demo.entities import EntityGenerator
 from wbd.diff_stream import plan
 from wbd.diff_stream.messages import EventWriter
@@ -52,15 +53,15 @@ def test_generated_histories(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
-def item(entity_id: str = "Q1", **more: Any) -> bytes:
-    return orjson.dumps({"type": "item", "id": entity_id, **more})
+def snapshot(entity_id: str = "Q1", **parts: Any) -> bytes:
+    return orjson.dumps(item(entity_id, **parts))
 
 
 BAD = [
     (b"{", "not JSON"),
     (b"[]", "not a JSON object"),
-    (item("Q2"), "holds 'Q2', expected Q1"),
-    (item(labels={"en": 5}), "labels.en"),
+    (snapshot("Q2"), "holds 'Q2', expected Q1"),
+    (snapshot(labels={"en": 5}), "labels.en"),
 ]
 
 
@@ -68,23 +69,23 @@ BAD = [
 def test_a_bad_snapshot_is_set_aside_and_the_next_is_compared_with_the_last_good_one(
     monkeypatch: pytest.MonkeyPatch, bad: bytes, reason: str
 ) -> None:
-    links = [Link(2, bad, NOW), Link(3, item(lastrevid=3), NOW)]
-    plans = both(monkeypatch, Chain("Q1", 1, item(lastrevid=1), links))
+    links = [Link(2, bad, NOW), Link(3, snapshot(lastrevid=3), NOW)]
+    plans = both(monkeypatch, Chain("Q1", 1, snapshot(lastrevid=1), links))
     assert reason in plans[0][-1] and plans[1] == (3, 1, 1, 1, "")
 
 
 @pytest.mark.parametrize(("bad", "reason"), BAD)
 def test_a_bad_base_sets_every_revision_aside(monkeypatch: pytest.MonkeyPatch, bad: bytes, reason: str) -> None:
-    links = [Link(2, item(lastrevid=2), NOW), Link(3, item(lastrevid=3), NOW)]
+    links = [Link(2, snapshot(lastrevid=2), NOW), Link(3, snapshot(lastrevid=3), NOW)]
     plans = both(monkeypatch, Chain("Q1", 1, bad, links))
     assert all(reason in plan[-1] for plan in plans)
     assert both(monkeypatch, Chain("Q1", 1, bad, links, reconcile=True))[0][-1] == ""
 
 
 def test_broken_snaks_are_counted_where_their_notes_are_added() -> None:
-    snak = {"snaktype": "value", "property": "P1", "datavalue": {"type": "time", "value": {}}}
-    claim = {"id": "Q1$1", "rank": "normal", "mainsnak": snak, "qualifiers": {"P1": [snak]}}
-    broken, sound = item(claims={"P1": [claim]}), item(claims=[])
+    no_time = snak("P1", datavalue("time", {}))
+    claims = by_property(statement("Q1$1", no_time, qualifiers=by_property(no_time)))
+    broken, sound = snapshot(claims=claims), snapshot(claims=[])
     links = [Link(2, broken, NOW), Link(3, broken, NOW), Link(4, sound, NOW), Link(5, broken, NOW)]
     plans = planner().plan(Chain("Q1", None, None, links))
     assert [(each.broken, each.reason) for each in plans] == [(2, ""), (0, ""), (0, ""), (2, "")]

@@ -16,6 +16,7 @@ import orjson
 import psutil
 import pytest
 
+from tests.build.wikibase import labelled_item
 from wbd.diff_stream.messages import EventWriter
 from wbd.diff_stream.plan import Chain, ChainPlanner, Link, Planned
 from wbd.diff_stream.pool import ManyProcesses, OneProcess
@@ -30,8 +31,7 @@ NOW = datetime(2026, 1, 1)
 
 
 def snapshot(number: int, label: str) -> bytes:
-    labels = {"en": {"language": "en", "value": label}}
-    return orjson.dumps({"type": "item", "id": f"Q{number}", "labels": labels, "claims": {}, "lastrevid": 1})
+    return orjson.dumps(labelled_item(number, label, claims={}, lastrevid=1))
 
 
 def chain(number: int, *labels: str) -> Chain:

@@ -16,6 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.build.spellings import nested
+from tests.build.wikibase import (
+    by_property,
+    entity_value,
+    item,
+    lexeme,
+    no_value,
+    prop,
+    redirect,
+    reference,
+    sitelink,
+    snak,
+    statement,
+    term,
+    terms,
+    text,
+    unknown_value,
+)
 from wbd.entity.check import check_entity, snapshot_bytes, snapshot_key
 from wbd.entity.content import content_hash
 from wbd.errors import BadEntity
@@ -25,47 +42,34 @@ from wbd.revisions.rows import STATEMENTS, rows_of
 Change = Callable[[dict[str, Any]], Any]
 
 
-def statement(number: int, value: Any = "x", kind: str = "string", prop: str = "P1") -> dict[str, Any]:
-    snak = {"snaktype": "value", "property": prop, "datavalue": {"type": kind, "value": value}}
-    return {"id": f"Q1${number}", "rank": "normal", "type": "statement", "mainsnak": snak}
-
-
 def full_item() -> dict[str, Any]:
-    first = statement(1)
-    first["qualifiers"] = {"P2": [{"snaktype": "somevalue", "property": "P2"}]}
-    named = {"snaktype": "value", "property": "P3", "datatype": "wikibase-item", "datavalue": entity_value()}
-    first["references"] = [{"hash": "a" * 40, "snaks": {"P3": [{"snaktype": "novalue", "property": "P3"}, named]}}]
-    return {
-        "type": "item",
-        "id": "Q1",
-        "labels": {"en": {"language": "en", "value": "one"}},
-        "descriptions": {"en": {"language": "en", "value": "first"}},
-        "aliases": {"en": [{"language": "en", "value": "uno"}]},
-        "claims": {"P1": [first]},
-        "sitelinks": {"enwiki": {"site": "enwiki", "title": "One", "badges": ["Q17"]}},
-        "lastrevid": 7,
-        "modified": "2025-01-15T10:30:00Z",
-    }
+    named = snak("P3", entity_value("Q2", number=2), datatype="wikibase-item")
+    first = statement(
+        "Q1$1",
+        snak("P1", text("x")),
+        qualifiers=by_property(unknown_value("P2")),
+        references=[reference(no_value("P3"), named, hash="a" * 40)],
+    )
+    return item(
+        labels=terms(en="one"),
+        descriptions=terms(en="first"),
+        aliases={"en": [term("uno")]},
+        claims=by_property(first),
+        sitelinks=sitelink("enwiki", "One", "Q17"),
+        lastrevid=7,
+        modified="2025-01-15T10:30:00Z",
+    )
 
 
-def lexeme() -> dict[str, Any]:
-    claim = {**statement(1), "id": "L1-F1$1"}
-    return {
-        "type": "lexeme",
-        "id": "L1",
-        "lemmas": {"en": {"language": "en", "value": "answer"}},
-        "lexicalCategory": "Q1084",
-        "language": "Q1860",
-        "forms": [
-            {
-                "id": "L1-F1",
-                "representations": {"en": {"language": "en", "value": "answers"}},
-                "grammaticalFeatures": ["Q146786"],
-                "claims": {"P1": [claim]},
-            }
-        ],
-        "senses": [{"id": "L1-S1", "glosses": {"en": {"language": "en", "value": "reply"}}, "claims": []}],
+def full_lexeme() -> dict[str, Any]:
+    form = {
+        "id": "L1-F1",
+        "representations": terms(en="answers"),
+        "grammaticalFeatures": ["Q146786"],
+        "claims": by_property(statement("L1-F1$1", snak("P1", text("x")))),
     }
+    sense = {"id": "L1-S1", "glosses": terms(en="reply"), "claims": []}
+    return lexeme(lemmas=terms(en="answer"), forms=[form], senses=[sense])
 
 
 def test_a_whole_item_passes_and_gives_its_parts() -> None:
@@ -77,12 +81,12 @@ def test_a_whole_item_passes_and_gives_its_parts() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        {"type": "item", "id": "Q1"},
-        {"type": "item", "id": "Q1", "labels": [], "descriptions": [], "aliases": [], "claims": [], "sitelinks": []},
-        {"type": "property", "id": "P1", "datatype": "string", "claims": {}},
+        item(),
+        item(labels=[], descriptions=[], aliases=[], claims=[], sitelinks=[]),
+        prop(claims={}),
         {"type": "entityschema", "id": "E1"},
         {"type": "lexeme", "id": "L1", "lexicalCategory": "Q1", "language": "Q2", "forms": {}, "senses": []},
-        lexeme(),
+        full_lexeme(),
     ],
 )
 def test_small_and_php_shaped_entities_pass(data: dict[str, Any]) -> None:
@@ -107,10 +111,6 @@ def put(value: Any, *path: Any) -> Change:
         data[last] = value
 
     return change
-
-
-def entity_value(**members: Any) -> dict[str, Any]:
-    return {"type": "wikibase-entityid", "value": {"entity-type": "item", "numeric-id": 2, "id": "Q2", **members}}
 
 
 MAIN = ("claims", "P1", 0, "mainsnak")
@@ -197,7 +197,7 @@ def test_a_malformed_entity_is_refused_with_the_json_path(change: Change, place:
     ],
 )
 def test_a_malformed_lexeme_is_refused_with_the_json_path(change: Change, place: str) -> None:
-    data = lexeme()
+    data = full_lexeme()
     change(data)
     with pytest.raises(BadEntity) as caught:
         check_entity(data)
@@ -206,7 +206,7 @@ def test_a_malformed_lexeme_is_refused_with_the_json_path(change: Change, place:
 
 def test_one_statement_id_twice_in_an_entity_is_refused() -> None:
     data = full_item()
-    data["claims"]["P5"] = [statement(1, prop="P5")]
+    data["claims"]["P5"] = [statement("Q1$1", snak("P5", text("x")))]
     with pytest.raises(BadEntity, match="twice") as caught:
         check_entity(data)
     assert caught.value.place == "claims.P5[0].id"
@@ -217,7 +217,7 @@ def test_a_property_needs_its_datatype() -> None:
         check_entity({"type": "property", "id": "P1"})
 
 
-@pytest.mark.parametrize("data", [{"entity": "Q2", "redirect": "Q1"}, {"type": "item", "id": "Q2", "redirect": "Q1"}])
+@pytest.mark.parametrize("data", [redirect("Q2", "Q1"), item("Q2", redirect="Q1")])
 def test_a_redirect_has_one_form_whichever_it_came_in(data: dict[str, Any]) -> None:
     entity = check_entity({**data, "lastrevid": 9})
     assert (entity.id, entity.redirect, entity.lastrevid) == ("Q2", "Q1", 9)
@@ -225,10 +225,10 @@ def test_a_redirect_has_one_form_whichever_it_came_in(data: dict[str, Any]) -> N
     assert snapshot == {"entity": "Q2", "redirect": "Q1", "lastrevid": 9, "modified": "2025-01-15T10:30:00Z"}
 
 
-@pytest.mark.parametrize("redirect", [None, 7, "Q2", "P1", "nowhere"])
-def test_a_redirect_to_nowhere_itself_or_another_type_is_refused(redirect: Any) -> None:
+@pytest.mark.parametrize("target", [None, 7, "Q2", "P1", "nowhere"])
+def test_a_redirect_to_nowhere_itself_or_another_type_is_refused(target: Any) -> None:
     with pytest.raises(BadEntity) as caught:
-        check_entity({"type": "item", "id": "Q2", "redirect": redirect})
+        check_entity(item("Q2", redirect=target))
     assert caught.value.place == "redirect"
 
 
@@ -240,11 +240,11 @@ def test_revision_and_page_fields_are_not_content() -> None:
 
 
 def test_empty_maps_of_php_and_missing_ones_are_the_same_content() -> None:
-    bare = {"type": "item", "id": "Q1"}
+    bare = item()
     empty: dict[str, Any] = {name: {} for name in ("labels", "descriptions", "aliases", "claims", "sitelinks")}
     php: dict[str, Any] = {name: [] for name in empty}
     assert content_hash(bare) == content_hash({**bare, **empty}) == content_hash({**bare, **php})
-    full = lexeme()
+    full = full_lexeme()
     spelt = copy.deepcopy(full)
     spelt["senses"][0]["claims"] = {}
     assert content_hash(full) == content_hash(spelt)
@@ -253,8 +253,7 @@ def test_empty_maps_of_php_and_missing_ones_are_the_same_content() -> None:
 @pytest.mark.parametrize("value", ["x", {"en": "x"}, ["x", {"claims": []}, None], 5])
 def test_members_of_lexemes_can_be_anything_in_an_item(value: Any) -> None:
     """Found by make fuzz: members of an item were taken for the forms of a lexeme."""
-    item = {"type": "item", "id": "Q1", "forms": value, "senses": value}
-    assert check_entity(item).content_hash != content_hash({"type": "item", "id": "Q1"})
+    assert check_entity(item(forms=value, senses=value)).content_hash != content_hash(item())
 
 
 @given(st.randoms(use_true_random=False))
@@ -283,7 +282,7 @@ def test_the_key_of_a_snapshot_holds_the_hash_of_its_bytes() -> None:
 
 
 def test_statements_under_the_name_that_mediainfo_has_for_them_are_checked() -> None:
-    data = {"type": "item", "id": "Q1", "claims": [], "statements": {"P1": [statement(1)]}}
+    data = item(claims=[], statements={"P1": [statement("Q1$1", snak("P1", text("x")))]})
     assert set(rows_of(check_entity(data)).tables[STATEMENTS]) == {("Q1$1",)}
     with pytest.raises(BadEntity) as caught:
         check_entity({**data, "statements": "x"})
@@ -292,7 +291,7 @@ def test_statements_under_the_name_that_mediainfo_has_for_them_are_checked() -> 
 
 def test_an_entity_nested_too_deep_to_be_stored_is_refused_with_the_place() -> None:
     with pytest.raises(BadEntity, match="nested over 100 deep") as caught:
-        check_entity({"type": "item", "id": "Q1", "future": nested(2000)})
+        check_entity(item(future=nested(2000)))
     assert caught.value.place.startswith("future[0][0]") and len(caught.value.place) < 210
 
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.build.entities import PLACES, datavalue, entities, item_with, odd_datavalues
+from tests.build.entities import PLACES, entities, item_with, odd_datavalues
 from tests.build.spellings import DELETED, JUNK, Path, changed, nodes
+from tests.build.wikibase import coordinate, datavalue, quantity, redirect, text, time
 from wbd.diff.entities import diff_entities, diff_lines
 from wbd.diff.snapshots import diff_snapshots
 from wbd.entity.check import Entity, check_entity, find_fault, snapshot_bytes
@@ -29,16 +30,9 @@ CONTEXT = MappingContext()
 _NOTE = re.compile(r'<\S*rdf-schema#comment> "broken (p[sqr]:P\d+) triple, please ignore"@en \.$')
 _PLACE = re.compile(r"\b(?:claims|statements)\.(P\d+)\[\d+\]\.(mainsnak|qualifiers\.(P\d+)|references.*\.(P\d+)\[)")
 
-TIME = {
-    "time": "+1952-03-11T00:00:00Z",
-    "timezone": 0,
-    "before": 0,
-    "after": 0,
-    "precision": 11,
-    "calendarmodel": "http://www.wikidata.org/entity/Q1985727",
-}
-QUANTITY = {"amount": "+5", "unit": "1"}
-POSITION = {"latitude": 1.5, "longitude": 2, "precision": 0.1, "globe": None}
+TIME = time("+1952-03-11T00:00:00Z")["value"]
+QUANTITY = quantity("+5")["value"]
+POSITION = coordinate(1.5, 2)["value"]
 
 
 def without(value: dict[str, Any], name: str) -> dict[str, Any]:
@@ -109,7 +103,7 @@ def test_a_value_that_wikibase_cannot_read_costs_its_snak_only(where: str, value
         datavalue("quantity", {"amount": 5, "unit": "km", "upperBound": None, "lowerBound": None}),
         datavalue("time", {**TIME, "time": "+1952-02-31T00:00:00Z"}),
         datavalue("monolingualtext", {"text": "", "language": "x y"}),
-        datavalue("string", ""),
+        text(""),
     ],
 )
 def test_odd_values_that_wikibase_reads_are_not_broken(value: Any) -> None:
@@ -195,8 +189,8 @@ def test_what_is_accepted_has_rows_triples_and_diffs(pair: list[Any]) -> None:
         assert diff_entities(None, entity.data, CONTEXT).added == sorted(lines)
         assert diff_entities(entity.data, None, CONTEXT).removed == sorted(lines)
         sides.append((entity, lines))
-    redirect = check_entity({"entity": "Q1", "redirect": "Q2"})
-    sides.append((redirect, map_entity(redirect.data, CONTEXT)))
+    moved = check_entity(redirect("Q1", "Q2"))
+    sides.append((moved, map_entity(moved.data, CONTEXT)))
     for old, before in sides:
         for new, after in sides:
             found = diff_entities(old.data, new.data, CONTEXT)
@@ -220,7 +214,7 @@ def test_what_the_mapping_refuses_is_refused_at_the_import_too(entity: dict[str,
         assert accepted(broken) is None
 
 
-@pytest.mark.parametrize("second", [datavalue("string", "x"), None])
+@pytest.mark.parametrize("second", [text("x"), None])
 def test_a_note_that_another_statement_still_needs_is_not_removed(second: Any) -> None:
     """Two best values of one property are broken and share the note on the entity; one is put right or taken away."""
     old = item_with("mainsnak", datavalue("time", {}))

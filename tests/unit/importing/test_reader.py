@@ -8,12 +8,12 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.build.wikibase import item, redirect
 from wbd.importing.reader import Line, read_entities
 
 
@@ -22,15 +22,11 @@ def read(text: str | bytes, limit: int = 1 << 20) -> list[Line]:
     return list(read_entities(io.BytesIO(data), limit))
 
 
-def item(number: int, **more: Any) -> dict[str, Any]:
-    return {"type": "item", "id": f"Q{number}", **more}
-
-
 def ids(lines: list[Line]) -> list[str | None]:
     return [line.entity["id"] if line.entity is not None else None for line in lines]
 
 
-ONE, TWO, THREE = (json.dumps(item(number)) for number in (1, 2, 3))
+ONE, TWO, THREE = (json.dumps(item(entity_id)) for entity_id in ("Q1", "Q2", "Q3"))
 
 
 @pytest.mark.parametrize(
@@ -46,12 +42,12 @@ ONE, TWO, THREE = (json.dumps(item(number)) for number in (1, 2, 3))
         f"[{ONE},\n{TWO},\n{THREE}]",
         f"[ {ONE} ,\n  {TWO} ,\n  {THREE} ]\n",
         f"{ONE},\n{TWO},\n{THREE},\n",
-        json.dumps([item(1), item(2), item(3)], indent=2),
-        json.dumps([item(1), item(2), item(3)], indent="\t"),
-        json.dumps({"entities": {"Q1": item(1), "Q2": item(2), "Q3": item(3)}, "success": 1}),
-        json.dumps({"entities": {"Q1": item(1), "Q2": item(2), "Q3": item(3)}}, indent=1),
-        "\n" + json.dumps({"entities": {"Q1": item(1), "Q2": item(2), "Q3": item(3)}}, indent=1),
-        json.dumps({"entities": {"Q1": item(1), "Q2": item(2)}}) + "\n" + THREE,
+        json.dumps([item("Q1"), item("Q2"), item("Q3")], indent=2),
+        json.dumps([item("Q1"), item("Q2"), item("Q3")], indent="\t"),
+        json.dumps({"entities": {"Q1": item("Q1"), "Q2": item("Q2"), "Q3": item("Q3")}, "success": 1}),
+        json.dumps({"entities": {"Q1": item("Q1"), "Q2": item("Q2"), "Q3": item("Q3")}}, indent=1),
+        "\n" + json.dumps({"entities": {"Q1": item("Q1"), "Q2": item("Q2"), "Q3": item("Q3")}}, indent=1),
+        json.dumps({"entities": {"Q1": item("Q1"), "Q2": item("Q2")}}) + "\n" + THREE,
     ],
 )
 def test_every_framing_gives_the_same_entities(text: str) -> None:
@@ -61,7 +57,7 @@ def test_every_framing_gives_the_same_entities(text: str) -> None:
 
 @pytest.mark.parametrize("indent", [None, 0, 1, 4])
 def test_a_single_entity_may_be_written_over_any_number_of_lines(indent: int | None) -> None:
-    entity = item(42, labels={"en": {"language": "en", "value": 'a { [ " ] } b'}}, aliases={}, claims=[])
+    entity = item("Q42", labels={"en": {"language": "en", "value": 'a { [ " ] } b'}}, aliases={}, claims=[])
     (line,) = read(json.dumps(entity, indent=indent))
     assert line.entity == entity
     assert (line.number, line.offset) == (1, 0)
@@ -98,7 +94,7 @@ def test_two_bad_first_lines_do_not_hide_the_entities_after_them() -> None:
 
 
 def test_a_broken_document_is_one_rejection_with_line_and_column() -> None:
-    text = json.dumps(item(1, labels={"en": {"language": "en", "value": "x"}}), indent=2).replace('"x"', "x")
+    text = json.dumps(item("Q1", labels={"en": {"language": "en", "value": "x"}}), indent=2).replace('"x"', "x")
     (line,) = read(text)
     assert line.rejection is not None
     assert line.rejection.place == "line 7, column 16"
@@ -111,7 +107,7 @@ def test_a_truncated_last_line_is_rejected() -> None:
 
 
 def test_a_line_over_the_limit_is_rejected_with_its_place_and_the_rest_goes_on() -> None:
-    long = json.dumps(item(9, filler="x" * 5000))
+    long = json.dumps(item("Q9", filler="x" * 5000))
     lines = read(f"[\n{ONE},\n{long},\n{TWO}\n]", limit=2000)
     assert ids(lines) == ["Q1", None, "Q2"]
     assert str(lines[1].rejection) == f"line of {len(long) + 1} bytes, over import_max_line_bytes 2000; skipped"
@@ -119,7 +115,7 @@ def test_a_line_over_the_limit_is_rejected_with_its_place_and_the_rest_goes_on()
 
 
 def test_a_document_over_the_limit_is_rejected() -> None:
-    (line,) = read(json.dumps(item(9, filler=["x" * 50] * 100), indent=1), limit=2000)
+    (line,) = read(json.dumps(item("Q9", filler=["x" * 50] * 100), indent=1), limit=2000)
     assert "over import_max_line_bytes 2000" in str(line.rejection)
 
 
@@ -167,17 +163,16 @@ def test_json_that_is_no_entity_is_rejected(text: str) -> None:
 
 
 def test_redirects_come_out_in_one_form() -> None:
-    page = {"entity": "Q2", "redirect": "Q1"}
-    asked_by_old_id = {"entities": {"Q2": {**item(1, lastrevid=5), "redirects": {"from": "Q2", "to": "Q1"}}}}
-    (from_page,) = read(json.dumps(page))
+    asked_by_old_id = {"entities": {"Q2": {**item("Q1", lastrevid=5), "redirects": {"from": "Q2", "to": "Q1"}}}}
+    (from_page,) = read(json.dumps(redirect("Q2", "Q1")))
     assert from_page.entity == {"id": "Q2", "redirect": "Q1"}
-    target, redirect = read(json.dumps(asked_by_old_id))
-    assert target.entity == item(1, lastrevid=5)
-    assert redirect.entity == {"type": "item", "id": "Q2", "redirect": "Q1"}
+    target, old_id = read(json.dumps(asked_by_old_id))
+    assert target.entity == item("Q1", lastrevid=5)
+    assert old_id.entity == {"type": "item", "id": "Q2", "redirect": "Q1"}
 
 
 def test_an_entity_that_does_not_exist_or_stands_under_another_id_is_rejected() -> None:
-    lines = read(json.dumps({"entities": {"Q1": {"id": "Q1", "missing": ""}, "Q2": item(3)}}))
+    lines = read(json.dumps({"entities": {"Q1": {"id": "Q1", "missing": ""}, "Q2": item("Q3")}}))
     assert "missing on the wiki" in str(lines[0].rejection)
     assert lines[1].rejection is not None and lines[1].rejection.place == "entities.Q2.id"
 

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.build.wikibase import item
 from wbd.entity.check import check_entity
 from wbd.importing.writers import Item, Writers
 
 _LIMIT_BYTES = 8 * 1024 * 1024
 
 
-def item(number: int, order: int, size_bytes: int = 10) -> Item:
-    return Item(check_entity({"type": "item", "id": f"Q{number}"}), size_bytes, order)
+def queued(number: int, order: int, size_bytes: int = 10) -> Item:
+    return Item(check_entity(item(f"Q{number}")), size_bytes, order)
 
 
 def nothing() -> None:
@@ -37,7 +38,7 @@ def test_each_entity_is_written_in_the_order_given_and_once_a_batch(numbers: lis
 
     with Writers(threads, write, nothing) as writers:
         for order, number in enumerate(numbers):
-            writers.put(item(number, order))
+            writers.put(queued(number, order))
         writers.finish(abandon=lambda: False)
     for number in set(numbers):
         assert written[f"Q{number}"] == [order for order, other in enumerate(numbers) if other == number]
@@ -52,10 +53,10 @@ def test_what_waits_becomes_one_batch() -> None:
         sizes.append(len(batch))
 
     with Writers(1, write, nothing) as writers:
-        writers.put(item(1, 0))
+        writers.put(queued(1, 0))
         assert writing.wait(10)
         for number in range(2, 152):
-            writers.put(item(number, 0))
+            writers.put(queued(number, 0))
         go.set()
         writers.finish(abandon=lambda: False)
     assert sizes == [1, 100, 50]
@@ -75,7 +76,7 @@ def test_put_waits_while_too_many_bytes_are_on_their_way_and_ticks_meanwhile() -
 
     with Writers(2, write, tick) as writers:
         for number in range(1, 21):
-            writers.put(item(number, 0, size_bytes=1024 * 1024))
+            writers.put(queued(number, 0, size_bytes=1024 * 1024))
             handed += 1
         writers.finish(abandon=lambda: False)
     assert waiting[0] == _LIMIT_BYTES // (1024 * 1024)
@@ -85,7 +86,7 @@ def test_an_entity_over_the_bound_goes_alone() -> None:
     sizes: list[int] = []
     with Writers(1, lambda batch: sizes.append(len(batch)), nothing) as writers:
         for number in range(1, 4):
-            writers.put(item(number, 0, size_bytes=2 * _LIMIT_BYTES))
+            writers.put(queued(number, 0, size_bytes=2 * _LIMIT_BYTES))
         writers.finish(abandon=lambda: False)
     assert sizes == [1, 1, 1]
 
@@ -95,7 +96,7 @@ def test_what_a_writer_raises_is_raised_to_the_caller() -> None:
         raise ZeroDivisionError(batch[0].entity.id)
 
     with pytest.raises(ZeroDivisionError, match="Q1"), Writers(2, write, nothing) as writers:
-        writers.put(item(1, 0))
+        writers.put(queued(1, 0))
         writers.finish(abandon=lambda: False)
 
 
@@ -109,9 +110,9 @@ def test_abandoned_entities_are_not_written_and_those_under_way_are_finished() -
         written.extend(one.origin for one in batch)
 
     with Writers(1, write, nothing) as writers:
-        writers.put(item(1, 1))
+        writers.put(queued(1, 1))
         assert begun.wait(10)
-        writers.put(item(2, 2))
+        writers.put(queued(2, 2))
 
         def abandon() -> bool:
             go.set()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.build.wikibase import by_property, item, sitelink, snak, statement, text
 from wbd.errors import ConfigError
 from wbd.mapping.config import mapping_context
 from wbd.mapping.context import FULL, UPDATER, Flavour, MappingContext
@@ -58,31 +59,15 @@ def test_the_example_of_the_documentation_is_allowed_and_in_force(tmp_path: Path
     base = "https://museum.example/entity/"
     assert context.units[f"{base}Q11"] == ("0.01", f"{base}Q10")
     assert context.vocabulary.entity_iri("wikidata:Q42") == "http://www.wikidata.org/entity/Q42"
-    entity = {
-        "type": "item",
-        "id": "Q1",
-        "sitelinks": {
-            "rooms": {"site": "rooms", "title": "Hall 1", "badges": []},
-            "enwiki": {"site": "enwiki", "title": "X", "badges": []},
-        },
-        "claims": {
-            "P2": [
-                {
-                    "id": "Q1$a",
-                    "mainsnak": {
-                        "snaktype": "value",
-                        "property": "P2",
-                        "datavalue": {"type": "string", "value": "a b"},
-                    },
-                }
-            ]
-        },
-    }
-    text = "\n".join(map_entity(entity, context))
-    assert '<http://rooms.museum.example/Hall_1> <http://schema.org/inLanguage> "en-x-signs" .' in text
-    assert "<https://ids.museum.example/a+b>" in text
-    assert "wikipedia" not in text, "sites that are given replace all others"
-    assert "<http://creativecommons.org/ns#license> <https://creativecommons.org/licenses/by/4.0/>" in text
+    entity = item(
+        sitelinks={**sitelink("rooms", "Hall 1"), **sitelink("enwiki", "X")},
+        claims=by_property(statement("Q1$a", snak("P2", text("a b")))),
+    )
+    output = "\n".join(map_entity(entity, context))
+    assert '<http://rooms.museum.example/Hall_1> <http://schema.org/inLanguage> "en-x-signs" .' in output
+    assert "<https://ids.museum.example/a+b>" in output
+    assert "wikipedia" not in output, "sites that are given replace all others"
+    assert "<http://creativecommons.org/ns#license> <https://creativecommons.org/licenses/by/4.0/>" in output
 
 
 def test_every_member_is_documented() -> None:

@@ -10,7 +10,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.build.entities import KILOMETRE, METRE, datavalue, items
+from tests.build.entities import items
+from tests.build.wikibase import (
+    KILOMETRE,
+    METRE,
+    by_property,
+    datavalue,
+    entity_value,
+    item,
+    lexeme,
+    no_value,
+    prop,
+    quantity,
+    redirect,
+    reference,
+    sitelink,
+    snak,
+    statement,
+    term,
+    terms,
+    text,
+    time,
+    unknown_value,
+)
 from wbd.errors import BadEntity
 from wbd.mapping.entity import TRUTHY, MappingContext, map_entity
 from wbd.mapping.vocabulary import Vocabulary
@@ -21,20 +43,9 @@ WD = "http://www.wikidata.org/entity/"
 
 
 def parsed(lines: list[str]) -> set[str]:
-    text = "\n".join(lines).encode()
-    quads = pyoxigraph.parse(text, format=pyoxigraph.RdfFormat.N_TRIPLES, lenient=True)
+    document = "\n".join(lines).encode()
+    quads = pyoxigraph.parse(document, format=pyoxigraph.RdfFormat.N_TRIPLES, lenient=True)
     return {f"{quad.triple} ." for quad in quads}
-
-
-def item(**parts: Any) -> dict[str, Any]:
-    return {"type": "item", "id": "Q1", **parts}
-
-
-def statement(property_id: str, value: dict[str, Any] | None, datatype: str, **parts: Any) -> dict[str, Any]:
-    main: dict[str, Any] = {"snaktype": "value", "property": property_id, "datatype": datatype, "datavalue": value}
-    if value is None:
-        main = {"snaktype": "somevalue", "property": property_id, "datatype": datatype}
-    return {"id": "Q1$a", "type": "statement", "rank": "normal", "mainsnak": main, **parts}
 
 
 @settings(deadline=None, max_examples=30)
@@ -59,7 +70,7 @@ def test_mapping_leaves_the_entity_as_it_was_and_repeats_itself(entity: dict[str
 def test_only_best_statements_are_truthy() -> None:
     ranks = {"a": "preferred", "b": "normal", "c": "deprecated"}
     group = [
-        statement("P2", datavalue("string", name), "string", id=f"Q1${name}", rank=rank) for name, rank in ranks.items()
+        statement(f"Q1${name}", snak("P2", text(name), datatype="string"), rank=rank) for name, rank in ranks.items()
     ]
     lines = map_entity(item(claims={"P2": group}), CONTEXT)
     assert [line for line in lines if "/prop/direct/" in line] == [f'<{WD}Q1> <{WD[:-7]}prop/direct/P2> "a" .']
@@ -69,7 +80,7 @@ def test_only_best_statements_are_truthy() -> None:
 
 
 def test_an_unknown_value_has_one_label_in_every_export_and_another_for_every_place() -> None:
-    somewhere = statement("P2", None, "string", qualifiers={"P2": [{"snaktype": "somevalue", "property": "P2"}]})
+    somewhere = statement("Q1$a", unknown_value("P2", datatype="string"), qualifiers=by_property(unknown_value("P2")))
     lines = map_entity(item(claims={"P2": [somewhere]}), CONTEXT)
     labels = {line.split()[2] for line in lines if " _:" in line}
     assert len(labels) == 3
@@ -77,26 +88,25 @@ def test_an_unknown_value_has_one_label_in_every_export_and_another_for_every_pl
 
 
 def test_a_date_of_an_old_revision_has_the_value_node_of_today() -> None:
-    value = {"time": "+2013-00-00T00:00:00Z", "timezone": 0, "before": 0, "after": 0, "precision": 9}
-    value["calendarmodel"] = f"{WD}Q1985727"
-    new = item(claims={"P3": [statement("P3", datavalue("time", value), "time")]})
-    old = copy.deepcopy(new)
-    old["claims"]["P3"][0]["mainsnak"]["datavalue"]["value"]["time"] = "+00000002013-00-00T00:00:00Z"
+    old, new = (
+        item(claims=by_property(statement("Q1$a", snak("P3", time(stamp, 9), datatype="time"))))
+        for stamp in ("+00000002013-00-00T00:00:00Z", "+2013-00-00T00:00:00Z")
+    )
     assert map_entity(old, CONTEXT) == map_entity(new, CONTEXT)
 
 
 def test_a_quantity_is_linked_to_its_form_in_standard_units() -> None:
-    value = datavalue("quantity", {"amount": "+2", "unit": KILOMETRE})
-    lines = map_entity(item(claims={"P4": [statement("P4", value, "quantity")]}), CONTEXT)
+    value = quantity("+2", KILOMETRE)
+    lines = map_entity(item(claims={"P4": [statement("Q1$a", snak("P4", value, datatype="quantity"))]}), CONTEXT)
     assert sum("quantityNormalized" in line for line in lines) == 2
     assert sum('quantityAmount> "+2000"' in line for line in lines) == 1
     assert sum("value-normalized/P4" in line for line in lines) == 1
 
 
 def test_an_unknown_datatype_has_the_form_of_its_value() -> None:
-    group = [statement("P2", datavalue("string", "x"), "no-such-datatype")]
+    group = [statement("Q1$a", snak("P2", text("x"), datatype="no-such-datatype"))]
     assert f'<{WD}Q1> <{WD[:-7]}prop/direct/P2> "x" .' in map_entity(item(claims={"P2": group}), CONTEXT)
-    unknown = [statement("P2", {"type": "new", "value": {"a": 1}}, "new")]
+    unknown = [statement("Q1$a", snak("P2", datavalue("new", {"a": 1}), datatype="new"))]
     lines = map_entity(item(claims={"P2": unknown}), CONTEXT)
     assert any("/entity/statement/Q1-a" in line for line in lines)
     assert not any("/prop/direct/" in line for line in lines)
@@ -104,14 +114,15 @@ def test_an_unknown_datatype_has_the_form_of_its_value() -> None:
 
 def test_a_broken_value_leaves_its_statement_and_a_note_in_each_place() -> None:
     """A time without before, a value of an unknown type, and one that is null: one note each, two for a best value."""
-    time = datavalue("time", {"time": "+2013-01-02T00:00:00Z", "timezone": 0, "after": 0, "precision": 11})
-    parts = {
-        "qualifiers": {"P2": [{"snaktype": "value", "property": "P2", "datavalue": {"type": "new", "value": "x"}}]},
-        "references": [
-            {"hash": "a" * 40, "snaks": {"P4": [{"snaktype": "value", "property": "P4", "datavalue": None}]}}
-        ],
-    }
-    lines = map_entity(item(claims={"P3": [statement("P3", time, "time", **parts)]}), CONTEXT)
+    day = time("+2013-01-02T00:00:00Z")
+    del day["value"]["before"]
+    broken = statement(
+        "Q1$a",
+        snak("P3", day, datatype="time"),
+        qualifiers=by_property(snak("P2", datavalue("new", "x"))),
+        references=[reference(snak("P4", None), hash="a" * 40)],
+    )
+    lines = map_entity(item(claims=by_property(broken)), CONTEXT)
     node, comment = f"<{WD}statement/Q1-a>", "<http://www.w3.org/2000/01/rdf-schema#comment>"
     notes = {line for line in lines if "ignore" in line}
     assert notes == {
@@ -127,16 +138,16 @@ def test_a_broken_value_leaves_its_statement_and_a_note_in_each_place() -> None:
 
 
 def test_a_value_of_an_unknown_repository_is_broken() -> None:
-    group = [statement("P1", datavalue("wikibase-entityid", {"id": "other:Q7"}), "wikibase-item")]
+    group = [statement("Q1$a", snak("P1", entity_value("other:Q7"), datatype="wikibase-item"))]
     assert any("broken ps:P1" in line for line in map_entity(item(claims={"P1": group}), CONTEXT))
 
 
 def test_empty_terms_are_dropped_and_aliases_trimmed() -> None:
     texts = {
-        "labels": {"en": {"language": "en", "value": ""}, "de": {"language": "de", "value": " a "}},
-        "aliases": {"en": [{"language": "en", "value": text} for text in ("", "\0 b\n", " \t")]},
+        "labels": terms(en="", de=" a "),
+        "aliases": {"en": [term(value) for value in ("", "\0 b\n", " \t")]},
     }
-    lines = [line for line in map_entity(item(**texts), CONTEXT) if '"@' in line]
+    lines = [line for line in map_entity(item() | texts, CONTEXT) if '"@' in line]
     assert {line.split("> ", 2)[2] for line in lines} == {'" a "@de .', '"b"@en .'}
     assert sum('"b"@en' in line for line in lines) == 1
 
@@ -144,14 +155,14 @@ def test_empty_terms_are_dropped_and_aliases_trimmed() -> None:
 def test_a_reference_without_snaks_is_dropped() -> None:
     empties: list[Any] = [{}, [], {"P2": []}]
     for empty in empties:
-        group = [statement("P2", datavalue("string", "x"), "string", references=[{"hash": "b" * 40, "snaks": empty}])]
+        main = snak("P2", text("x"), datatype="string")
+        group = [statement("Q1$a", main, references=[{"hash": "b" * 40, "snaks": empty}])]
         assert not any("b" * 40 in line for line in map_entity(item(claims={"P2": group}), CONTEXT))
 
 
 def test_a_value_out_of_range_leaves_its_statement() -> None:
-    value = {"time": "+2013-13-40T00:00:00Z", "timezone": 0, "before": 0, "after": 0, "precision": 9}
-    value["calendarmodel"] = f"{WD}Q1985727"
-    lines = map_entity(item(claims={"P3": [statement("P3", datavalue("time", value), "time")]}), CONTEXT)
+    main = snak("P3", time("+2013-13-40T00:00:00Z", 9), datatype="time")
+    lines = map_entity(item(claims=by_property(statement("Q1$a", main))), CONTEXT)
     assert any(line.endswith("#Statement> .") for line in lines)
     assert not any("/value/" in line or "/prop/direct/" in line for line in lines)
 
@@ -163,14 +174,12 @@ def test_empty_maps_may_be_php_arrays() -> None:
 
 def test_the_revision_given_wins_over_the_entitys_own() -> None:
     entity = item(lastrevid=5, modified="2020-01-01T00:00:00Z")
-    text = "\n".join(map_entity(entity, CONTEXT, revision_id=9, modified="2024-02-03T04:05:06Z"))
-    assert '"9"' in text and '"5"' not in text and "2024-02-03T04:05:06Z" in text and "2020" not in text
+    output = "\n".join(map_entity(entity, CONTEXT, revision_id=9, modified="2024-02-03T04:05:06Z"))
+    assert '"9"' in output and '"5"' not in output and "2024-02-03T04:05:06Z" in output and "2020" not in output
 
 
 def test_a_redirect_is_one_triple() -> None:
-    assert map_entity({"entity": "Q1", "redirect": "Q2"}, CONTEXT) == [
-        f"<{WD}Q1> <http://www.w3.org/2002/07/owl#sameAs> <{WD}Q2> ."
-    ]
+    assert map_entity(redirect("Q1", "Q2"), CONTEXT) == [f"<{WD}Q1> <http://www.w3.org/2002/07/owl#sameAs> <{WD}Q2> ."]
 
 
 def test_an_entity_of_a_foreign_repository_is_named_by_its_base() -> None:
@@ -179,46 +188,43 @@ def test_an_entity_of_a_foreign_repository_is_named_by_its_base() -> None:
         data_base="http://own.test/data/",
         foreign={"other": "http://other.test/entity/"},
     )
-    value = datavalue("wikibase-entityid", {"id": "other:Q7", "entity-type": "item"})
-    group = [statement("other:P1", value, "wikibase-item")]
+    value = entity_value("other:Q7")
+    group = [statement("Q1$a", snak("other:P1", value, datatype="wikibase-item"))]
     lines = map_entity(item(claims={"other:P1": group}), MappingContext(vocabulary=vocabulary))
     assert "<http://own.test/entity/Q1> <http://other.test/prop/direct/P1> <http://other.test/entity/Q7> ." in lines
 
 
 def test_the_truthy_flavour_has_no_statement_nodes() -> None:
-    group = [statement("P2", datavalue("string", "x"), "string")]
+    group = [statement("Q1$a", snak("P2", text("x"), datatype="string"))]
     lines = map_entity(item(claims={"P2": group}), MappingContext(flavour=TRUTHY))
     assert any("/prop/direct/P2" in line for line in lines)
     assert not any("statement" in line for line in lines)
 
 
 def test_a_property_defines_its_predicates() -> None:
-    lines = map_entity({"type": "property", "id": "P5", "datatype": "external-id", "labels": []}, CONTEXT)
-    text = "\n".join(lines)
+    lines = map_entity(prop("P5", "external-id", labels=[]), CONTEXT)
+    output = "\n".join(lines)
     assert f"<{WD}P5> <http://wikiba.se/ontology#propertyType> <http://wikiba.se/ontology#ExternalId> ." in lines
-    assert text.count("#ObjectProperty>") == 8 and text.count("#DatatypeProperty>") == 4
+    assert output.count("#ObjectProperty>") == 8 and output.count("#DatatypeProperty>") == 4
     assert len(parsed(lines)) == len(lines)
 
 
 def test_a_lexeme_has_forms_and_senses() -> None:
-    lexeme = {
-        "type": "lexeme",
-        "id": "L1",
-        "lemmas": {"en": {"language": "en", "value": "run"}},
-        "language": "Q1860",
-        "lexicalCategory": "Q24905",
-        "claims": [],
-        "forms": [
+    verb = lexeme(
+        lemmas=terms(en="run"),
+        lexicalCategory="Q24905",
+        claims=[],
+        forms=[
             {
                 "id": "L1-F1",
-                "representations": {"en": {"language": "en", "value": "runs"}},
+                "representations": terms(en="runs"),
                 "grammaticalFeatures": ["Q1"],
                 "claims": [],
             }
         ],
-        "senses": [{"id": "L1-S1", "glosses": {"en": {"language": "en", "value": "to move fast"}}, "claims": []}],
-    }
-    text = "\n".join(map_entity(lexeme, CONTEXT))
+        senses=[{"id": "L1-S1", "glosses": terms(en="to move fast"), "claims": []}],
+    )
+    output = "\n".join(map_entity(verb, CONTEXT))
     for part in (
         "ontolex#LexicalEntry",
         "ontolex#lexicalForm",
@@ -226,26 +232,25 @@ def test_a_lexeme_has_forms_and_senses() -> None:
         "grammaticalFeature",
         "core#definition",
     ):
-        assert part in text
-    assert "<http://purl.org/dc/terms/language>" in text and "#identifiers" not in text
+        assert part in output
+    assert "<http://purl.org/dc/terms/language>" in output and "#identifiers" not in output
 
 
 @pytest.mark.parametrize("part", ["forms", "senses"])
 def test_only_lexemes_have_forms_and_senses(part: str) -> None:
-    entity = {"type": "property", "datatype": "string", "id": "P2"}
-    odd = {**entity, part: {"en": {"language": "en", "value": "x"}}}
-    assert map_entity(odd, CONTEXT) == map_entity(entity, CONTEXT)
+    odd = prop("P2") | {part: terms(en="x")}
+    assert map_entity(odd, CONTEXT) == map_entity(prop("P2"), CONTEXT)
 
 
 def test_media_have_captions_and_statements_under_their_own_name() -> None:
     media = {
         "type": "mediainfo",
         "id": "M1",
-        "labels": {"en": {"language": "en", "value": "a cat"}},
+        "labels": terms(en="a cat"),
         "descriptions": [],
-        "statements": {"P2": [statement("P2", datavalue("string", "x"), "string")]},
+        "statements": {"P2": [statement("Q1$a", snak("P2", text("x"), datatype="string"))]},
     }
-    text = "\n".join(map_entity(media, CONTEXT))
+    output = "\n".join(map_entity(media, CONTEXT))
     for part in (
         "ontology#Mediainfo>",
         "<http://schema.org/MediaObject>",
@@ -254,47 +259,43 @@ def test_media_have_captions_and_statements_under_their_own_name() -> None:
         'prop/direct/P2> "x"',
         'ontology#statements> "1"',
     ):
-        assert part in text
-    assert "prefLabel" not in text and "#sitelinks>" not in text
+        assert part in output
+    assert "prefLabel" not in output and "#sitelinks>" not in output
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        datavalue("wikibase-entityid", {"entity-type": "entity-schema", "id": "E10"}),
-        datavalue("string", "E10"),
+        entity_value("E10", "entity-schema"),
+        text("E10"),
     ],
     ids=["entity id", "string"],
 )
 def test_an_entity_schema_is_an_iri_however_its_snak_names_it(value: dict[str, Any]) -> None:
-    entity = item(claims={"P12": [statement("P12", value, "entity-schema")]})
+    entity = item(claims={"P12": [statement("Q1$a", snak("P12", value, datatype="entity-schema"))]})
     assert f"<{WD}Q1> <http://www.wikidata.org/prop/direct/P12> <{WD}E10> ." in map_entity(entity, CONTEXT)
 
 
 def test_a_name_that_is_no_entity_schema_stays_text() -> None:
-    entity = item(claims={"P12": [statement("P12", datavalue("string", "E10 > x"), "entity-schema")]})
-    text = "\n".join(map_entity(entity, CONTEXT))
-    assert 'prop/direct/P12> "E10 > x" .' in text
+    entity = item(claims={"P12": [statement("Q1$a", snak("P12", text("E10 > x"), datatype="entity-schema"))]})
+    output = "\n".join(map_entity(entity, CONTEXT))
+    assert 'prop/direct/P12> "E10 > x" .' in output
 
 
 def broken(path: list[Any], value: Any) -> dict[str, Any]:
     """A sound item with one value put in, or taken out where it is the marker KeyError."""
-    quantity = datavalue("quantity", {"amount": "+1", "unit": "1"})
     entity = item(
-        labels={"en": {"language": "en", "value": "x"}},
-        aliases={"en": [{"language": "en", "value": "y"}]},
-        sitelinks={"enwiki": {"site": "enwiki", "title": "X", "badges": []}},
-        claims={
-            "P4": [
-                statement(
-                    "P4",
-                    quantity,
-                    "quantity",
-                    qualifiers={"P4": [{"snaktype": "value", "property": "P4", "datavalue": copy.deepcopy(quantity)}]},
-                    references=[{"snaks": {"P4": [{"snaktype": "novalue", "property": "P4"}]}}],
-                )
-            ]
-        },
+        labels=terms(en="x"),
+        aliases={"en": [term("y")]},
+        sitelinks=sitelink("enwiki", "X"),
+        claims=by_property(
+            statement(
+                "Q1$a",
+                snak("P4", quantity(), datatype="quantity"),
+                qualifiers=by_property(snak("P4", quantity())),
+                references=[reference(no_value("P4"))],
+            )
+        ),
     )
     holder: Any = entity
     for step in path[:-1]:

@@ -10,8 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.build.entities import KILOMETRE, METRE, entities
+from tests.build.entities import entities
 from tests.build.spellings import DELETED, JUNK, changed, nested, nodes
+from tests.build.wikibase import (
+    KILOMETRE,
+    METRE,
+    by_property,
+    datavalue,
+    item,
+    no_value,
+    quantity,
+    reference,
+    snak,
+    statement,
+    text,
+)
 from wbd.diff.entities import diff_entities, diff_lines
 from wbd.errors import BadEntity
 from wbd.mapping.context import UPDATER
@@ -77,36 +90,33 @@ def test_what_is_no_entity_at_all_is_a_bad_entity(whole: Any) -> None:
         map_entity(whole, CONTEXTS[0])
 
 
-def quantity(**parts: Any) -> dict[str, Any]:
-    value = {"amount": "+1", "unit": "1", **parts}
-    main = {"snaktype": "value", "property": "P4", "datavalue": {"type": "quantity", "value": value}}
-    return {"type": "item", "id": "Q1", "claims": {"P4": [{"id": "Q1$a", "rank": "normal", "mainsnak": main}]}}
+def amounting(amount: Any = "+1", unit: str = "1") -> dict[str, Any]:
+    """Return an item whose one statement has this quantity."""
+    return item(claims=by_property(statement("Q1$a", snak("P4", quantity(amount, unit)))))
 
 
 @pytest.mark.parametrize("amount", [10**400, -(10**400), float("inf"), float("nan"), "1e5", "9" * 200, "\u0661"])
 def test_an_amount_out_of_range_leaves_its_statement_without_a_value(amount: Any) -> None:
-    lines = mapped(quantity(amount=amount), CONTEXTS[0])
+    lines = mapped(amounting(amount=amount), CONTEXTS[0])
     assert lines and any("/prop/P4> " in line for line in lines) and not any("/prop/statement/P4>" in x for x in lines)
 
 
 def test_a_unit_without_a_scheme_is_a_literal() -> None:
-    lines = mapped(quantity(unit='a "unit'), CONTEXTS[0])
+    lines = mapped(amounting(unit='a "unit'), CONTEXTS[0])
     assert lines and any(line.endswith('ontology#quantityUnit> "a \\"unit" .') for line in lines)
 
 
 @pytest.mark.parametrize("datatype", ["external-id", "url", "commonsMedia", "math", "no-such-datatype"])
 def test_a_value_of_another_type_than_its_datatype_keeps_its_form(datatype: str) -> None:
-    entity = quantity()
+    entity = amounting()
     entity["claims"]["P4"][0]["mainsnak"]["datatype"] = datatype
     lines = mapped(entity, CONTEXTS[0])
     assert lines and any("/prop/statement/value/P4>" in line for line in lines)
 
 
 def test_nesting_that_no_recursion_can_follow_is_a_fault_with_its_place() -> None:
-    value = {"snaktype": "value", "property": "P4", "datavalue": {"type": "future", "value": nested(3000)}}
-    reference = {"snaks": {"P4": [value]}}
-    entity = quantity()
-    entity["claims"]["P4"][0]["references"] = [reference]
+    entity = amounting()
+    entity["claims"]["P4"][0]["references"] = [reference(snak("P4", datavalue("future", nested(3000))))]
     with pytest.raises(BadEntity) as caught:
         map_entity(entity, CONTEXTS[0])
     assert caught.value.place.startswith("claims.P4[0].references[0].snaks.P4[0].datavalue.value[0]")
@@ -121,8 +131,8 @@ def test_every_map_may_be_an_empty_php_array(kind: str, name: str) -> None:
 
 
 def test_a_datatype_of_another_type_is_a_bad_entity() -> None:
-    entity = quantity()
-    entity["claims"]["P4"][0]["mainsnak"] |= {"datatype": {"a": 1}, "datavalue": {"type": "string", "value": "x"}}
+    entity = amounting()
+    entity["claims"]["P4"][0]["mainsnak"] |= {"datatype": {"a": 1}, "datavalue": text("x")}
     with pytest.raises(BadEntity) as caught:
         map_entity(entity, CONTEXTS[0])
     assert caught.value.place == "claims.P4[0].mainsnak.datatype"
@@ -130,10 +140,8 @@ def test_a_datatype_of_another_type_is_a_bad_entity() -> None:
 
 @pytest.mark.parametrize("hash_name", [5, True, ["x"], {"a": 1}, 1.5], ids=repr)
 def test_a_hash_of_another_type_is_a_bad_entity(hash_name: Any) -> None:
-    entity = quantity()
-    entity["claims"]["P4"][0]["references"] = [
-        {"hash": hash_name, "snaks": {"P4": [{"snaktype": "novalue", "property": "P4"}]}}
-    ]
+    entity = amounting()
+    entity["claims"]["P4"][0]["references"] = [reference(no_value("P4"), hash=hash_name)]
     with pytest.raises(BadEntity) as caught:
         map_entity(entity, CONTEXTS[0])
     assert caught.value.place == "claims.P4[0].references[0].hash"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.build.entities import items
+from tests.build.wikibase import by_property, entity_value, item, lexeme, prop, snak, statement, terms, text
 from wbd.entity.ids import mentioned_type
 from wbd.mapping.definitions import datatype_iri
 from wbd.mapping.entity import MappingContext, map_entity
@@ -25,7 +26,7 @@ CONTEXT = MappingContext.wikidata({"P1": "wikibase-item"})
 def described(entity_id: str) -> dict[str, Any] | None:
     if entity_id == "Q2":
         return None
-    return {"labels": {"en": {"language": "en", "value": f"label of {entity_id}"}}, "datatype": "string"}
+    return {"labels": terms(en=f"label of {entity_id}"), "datatype": "string"}
 
 
 @settings(deadline=None, max_examples=15)
@@ -42,29 +43,13 @@ def test_a_full_export_holds_the_entity_and_a_stub_of_each_known_one(entity: dic
 
 
 def test_lexemes_mention_language_category_and_features_but_not_their_own_parts() -> None:
-    lexeme = {
-        "type": "lexeme",
-        "id": "L1",
-        "lemmas": [],
-        "language": "Q10",
-        "lexicalCategory": "Q11",
-        "forms": [{"id": "L1-F1", "representations": [], "grammaticalFeatures": ["Q12"], "claims": []}],
-        "senses": [],
-        "claims": {
-            "P1": [
-                {
-                    "id": "L1$a",
-                    "rank": "normal",
-                    "mainsnak": {
-                        "snaktype": "value",
-                        "property": "P1",
-                        "datavalue": {"type": "wikibase-entityid", "value": {"id": "L1-F1", "entity-type": "form"}},
-                    },
-                }
-            ]
-        },
-    }
-    assert mentioned(lexeme) == ["P1", "Q10", "Q11", "Q12"]
+    noun = lexeme(
+        language="Q10",
+        lexicalCategory="Q11",
+        forms=[{"id": "L1-F1", "representations": [], "grammaticalFeatures": ["Q12"], "claims": []}],
+        claims=by_property(statement("L1$a", snak("P1", entity_value("L1-F1", "form")))),
+    )
+    assert mentioned(noun) == ["P1", "Q10", "Q11", "Q12"]
 
 
 def test_the_type_of_an_entity_follows_from_its_id() -> None:
@@ -87,7 +72,7 @@ def test_datatypes_have_iris() -> None:
 
 def test_the_pattern_of_an_identifier_is_its_propertys_best_statement() -> None:
     def says(value: str, rank: str) -> dict[str, Any]:
-        return {"rank": rank, "mainsnak": {"snaktype": "value", "datavalue": {"type": "string", "value": value}}}
+        return statement("P5$a", snak("P1921", text(value)), rank=rank)
 
     patterns = [says("a", "deprecated"), says("b", "normal"), says("c", "preferred")]
     entity = {"datatype": "external-id", "claims": {"P1921": patterns}}
@@ -108,7 +93,7 @@ def test_namespaces_hang_on_the_entity_base_without_its_last_part() -> None:
 
 
 def test_a_context_can_be_sent_to_another_process() -> None:
-    entity = {"type": "item", "id": "Q1", "labels": {"en": {"language": "en", "value": "x"}}}
+    entity = item(labels=terms(en="x"))
     map_entity(entity, CONTEXT)
     copy = pickle.loads(pickle.dumps(CONTEXT))  # noqa: S301 (our own bytes)
     assert map_entity(entity, copy) == map_entity(entity, CONTEXT)
@@ -130,10 +115,9 @@ OF_EXTENSIONS = ["wikibase-lexeme", "wikibase-form", "wikibase-sense", "entity-s
 
 @pytest.mark.parametrize("datatype", [*OBJECTS, *VALUES, *OF_EXTENSIONS])
 def test_the_predicates_of_a_property_are_of_the_kind_of_its_values(datatype: str) -> None:
-    prop = {"type": "property", "id": "P5", "datatype": datatype}
     kinds = {
         match[1]: match[2]
-        for line in map_entity(prop, CONTEXT)
+        for line in map_entity(prop("P5", datatype), CONTEXT)
         if (match := re.search(r"/prop/([a-z/-]*)P5> \S+type> <\S+owl#(\w+Property)>", line))
     }
     simple = "ObjectProperty" if datatype in OBJECTS else "DatatypeProperty"

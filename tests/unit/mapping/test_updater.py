@@ -7,8 +7,23 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from tests.build.entities import KILOMETRE, METRE, items
+from tests.build.entities import items
 from tests.build.munger import LABEL, RDF_TYPE, WIKIBASE, munged
+from tests.build.wikibase import (
+    KILOMETRE,
+    METRE,
+    by_property,
+    item,
+    lexeme,
+    no_value,
+    prop,
+    reference,
+    snak,
+    statement,
+    terms,
+    time,
+    unknown_value,
+)
 from wbd.mapping.context import UPDATER, Flavour
 from wbd.mapping.entity import MappingContext, map_entity
 from wbd.mapping.vocabulary import Vocabulary
@@ -35,8 +50,7 @@ def test_an_item_is_the_full_form_rewritten(entity: dict[str, Any]) -> None:
 
 
 def test_facts_about_the_document_are_about_the_entity() -> None:
-    entity = {"type": "item", "id": "Q1", "lastrevid": 7, "modified": "2024-01-01T00:00:00Z"}
-    lines = check(entity)
+    lines = check(item(lastrevid=7, modified="2024-01-01T00:00:00Z"))
     assert sorted(line.split()[1].rpartition("/")[2] for line in lines) == sorted(
         ["version>", "dateModified>", "ontology#statements>", "ontology#sitelinks>", "ontology#identifiers>"]
     )
@@ -44,10 +58,9 @@ def test_facts_about_the_document_are_about_the_entity() -> None:
 
 
 def test_unknown_values_have_skolem_iris_on_the_host_of_the_entities() -> None:
-    snak = {"snaktype": "somevalue", "property": "P2"}
-    statement = {"id": "Q1$a", "rank": "normal", "mainsnak": snak, "references": [{"snaks": {"P2": [snak]}}]}
-    entity = {"type": "item", "id": "Q1", "claims": {"P2": [statement]}}
-    lines = check(entity, vocabulary=Vocabulary(entity_base="https://base.test:8181/entity/"))
+    unknown = unknown_value("P2")
+    claims = by_property(statement("Q1$a", unknown, references=[reference(unknown)]))
+    lines = check(item(claims=claims), vocabulary=Vocabulary(entity_base="https://base.test:8181/entity/"))
     skolems = {term for line in lines for term in line.split() if "genid" in term}
     assert len(skolems) == 3
     assert all(re.fullmatch(r"<https://base\.test:8181/\.well-known/genid/[0-9a-f]{32}>", term) for term in skolems)
@@ -55,34 +68,23 @@ def test_unknown_values_have_skolem_iris_on_the_host_of_the_entities() -> None:
 
 
 def test_types_that_tell_something_stay() -> None:
-    time = {"time": "+2013-01-01T00:00:00Z", "timezone": 0, "before": 0, "after": 0, "precision": 11}
-    time["calendarmodel"] = "http://www.wikidata.org/entity/Q1985727"
-    main = {"snaktype": "value", "property": "P3", "datavalue": {"type": "time", "value": time}}
-    none = {"snaktype": "novalue", "property": "P2"}
-    statement = {"id": "Q1$a", "rank": "normal", "mainsnak": main, "qualifiers": {"P2": [none]}}
-    lines = check({"type": "item", "id": "Q1", "claims": {"P3": [statement]}})
+    main = snak("P3", time("+2013-01-01T00:00:00Z"))
+    qualified = statement("Q1$a", main, qualifiers=by_property(no_value("P2")))
+    lines = check(item(claims=by_property(qualified)))
     types = {re.split("[/#]", line)[-1] for line in lines if RDF_TYPE in line}
     assert types == {"BestRank> .", "TimeValue> .", "P2> ."}
 
 
 def test_a_property_keeps_its_type_and_definition() -> None:
-    lines = check({"type": "property", "id": "P5", "datatype": "quantity", "labels": []})
+    lines = check(prop("P5", "quantity", labels=[]))
     text = "\n".join(lines)
     assert f"/P5> {RDF_TYPE} <{WIKIBASE}Property> ." in text and "owl#Restriction" in text and "_:" not in text
 
 
 def test_lexemes_forms_and_senses_have_no_labels_and_only_their_ontolex_types() -> None:
-    text = {"en": {"language": "en", "value": "run"}}
-    lexeme = {
-        "type": "lexeme",
-        "id": "L1",
-        "lemmas": text,
-        "language": "Q1860",
-        "lexicalCategory": "Q24905",
-        "forms": [{"id": "L1-F1", "representations": text, "grammaticalFeatures": ["Q1"]}],
-        "senses": [{"id": "L1-S1", "glosses": text}],
-    }
-    lines = check(lexeme)
+    run = terms(en="run")
+    forms = [{"id": "L1-F1", "representations": run, "grammaticalFeatures": ["Q1"]}]
+    lines = check(lexeme(lemmas=run, forms=forms, senses=[{"id": "L1-S1", "glosses": run}]))
     types = sorted(line.rpartition("#")[2] for line in lines if RDF_TYPE in line)
     assert types == ["Form> .", "LexicalEntry> .", "LexicalSense> ."]
     assert not any(LABEL in line or f"{WIKIBASE}Form" in line for line in lines)

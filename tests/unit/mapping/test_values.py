@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.build.wikibase import item, sitelink
 from wbd.entity.ids import normalize_mention, value_id
 from wbd.entity.values import decimal, normalize_timestamp
 from wbd.mapping import hashes
@@ -233,6 +234,5 @@ def test_an_unknown_site_is_none() -> None:
 )
 def test_a_page_belongs_to_the_host_of_its_path_without_port_and_user(path: str, wiki: str) -> None:
     context = MappingContext(sites=SiteTable({"x": Site("en", path)}))
-    link = {"site": "x", "title": "A b"}
-    lines = map_entity({"type": "item", "id": "Q1", "sitelinks": {"x": link}}, context)
+    lines = map_entity(item(sitelinks=sitelink("x", "A b")), context)
     assert f'<{wiki}> <http://wikiba.se/ontology#wikiGroup> "none" .' in lines
