@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from tests.build.wikibase import labelled_item
 from tests.kafka.conftest import Wiki, run_of, started, until_idle
 from wbd.events.entity_change import EntityChange
 from wbd.revisions import Revisions
 
 
-def label(number: int, text: str) -> dict[str, object]:
-    return {"type": "item", "id": f"Q{number}", "labels": {"en": {"language": "en", "value": text}}}
-
-
 def test_each_edit_is_announced_and_diffed_in_order(wiki: Wiki) -> None:
     revisions = Revisions(wiki.store)
-    revisions.put(label(1, "target"))
-    revisions.put(label(2, "first"), user_id=5, summary="new")
-    revisions.put(label(2, "second"), base_revision_id=1)
+    revisions.put(labelled_item(1, "target"))
+    revisions.put(labelled_item(2, "first"), user_id=5, summary="new")
+    revisions.put(labelled_item(2, "second"), base_revision_id=1)
     revisions.redirect("Q2", "Q1")
     revisions.delete("Q2", user_id=6)
-    revisions.put(label(2, "back"), base_revision_id=4)
+    revisions.put(labelled_item(2, "back"), base_revision_id=4)
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()

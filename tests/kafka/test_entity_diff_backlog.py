@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.build.wikibase import by_property, labelled_item, snak, statement, terms, text
 from tests.kafka import conftest
 from tests.kafka.conftest import A_MINUTE_S, AN_HOUR_S, Wiki, clock_of_today, until_idle
 from wbd.engines.kafka import MAX_MESSAGE_BYTES
@@ -21,19 +22,6 @@ from wbd.workers.entity_diff import EntityDiffWorker
 
 _SHARD = shard_of("Q1")
 SAME_SHARD = [number for number in range(1, 5000) if shard_of(f"Q{number}") == _SHARD]
-
-
-def item(number: int, label: str = "first", description: str = "") -> dict[str, Any]:
-    texts = {"en": {"language": "en", "value": description}} if description else {}
-    return {
-        "type": "item",
-        "id": f"Q{number}",
-        "labels": {"en": {"language": "en", "value": label}},
-        "descriptions": texts,
-        "aliases": {},
-        "claims": {},
-        "sitelinks": {},
-    }
 
 
 def started(wiki: Wiki, worker_id: str = "w1", **options: Any) -> tuple[EntityDiffWorker, Run]:
@@ -49,7 +37,7 @@ def backlog(wiki: Wiki, entities: int, revisions: int) -> list[tuple[str, int, i
     numbers = SAME_SHARD[:entities]
     for revision in range(revisions):
         for number in numbers:
-            wiki.write(item(number, f"label {revision}"))
+            wiki.write(labelled_item(number, f"label {revision}"))
     # The later in the order of ids, the earlier in time, so that a batch by id leaves the oldest for later.
     for day, number in enumerate(reversed(numbers)):
         moment = f"2026-01-{day + 1:02d} 00:00:00"
@@ -81,13 +69,13 @@ def test_a_sweep_that_finds_more_than_a_batch_loses_none(wiki: Wiki) -> None:
 def test_a_broker_outage_longer_than_the_overlap_loses_nothing(wiki: Wiki, kafka: KafkaBroker) -> None:
     worker, run = started(wiki)
     until_idle(worker, run)
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     kafka.kill()
     try:
         for number in (2, 3):
             with pytest.raises(BrokerUnavailable):
                 worker.step(run)
-            wiki.write(item(number))
+            wiki.write(labelled_item(number))
     finally:
         kafka.start()
     until_idle(worker, run)
@@ -108,7 +96,7 @@ def test_what_a_stopped_process_left_of_its_batch_is_the_next_ones(wiki: Wiki) -
 
 
 def test_a_head_held_back_is_tried_again_when_it_is_due_however_long_ago_it_moved(wiki: Wiki) -> None:
-    written = wiki.write(item(1))
+    written = wiki.write(labelled_item(1))
     revision = wiki.store.revision("Q1", written.revision_id)
     assert revision is not None
     snapshot = wiki.store.snapshot(revision)
@@ -116,7 +104,7 @@ def test_a_head_held_back_is_tried_again_when_it_is_due_however_long_ago_it_move
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
-    wiki.write(item(2))
+    wiki.write(labelled_item(2))
     until_idle(worker, run)
     for expected_failures in (2, 3):
         clock.advance(A_MINUTE_S)
@@ -134,10 +122,10 @@ def test_a_head_held_back_is_tried_again_when_it_is_due_however_long_ago_it_move
 def test_a_revision_after_one_whose_event_is_too_large_is_never_published_against_it(wiki: Wiki) -> None:
     """Consumers would hold triples that no later diff removes."""
     huge = "x" * (MAX_MESSAGE_BYTES + 1)
-    wiki.write(item(1, "one"))
-    wiki.write(item(1, "two", huge))
-    wiki.write(item(1, "three", huge))
-    wiki.write(item(1, "four"))
+    wiki.write(labelled_item(1, "one"))
+    wiki.write(labelled_item(1, "two", descriptions=terms(en=huge)))
+    wiki.write(labelled_item(1, "three", descriptions=terms(en=huge)))
+    wiki.write(labelled_item(1, "four"))
     worker, run = started(wiki)
     until_idle(worker, run)
     health = worker.health()
@@ -159,10 +147,10 @@ def test_a_slow_machine_publishes_what_it_has_planned_in_time(wiki: Wiki) -> Non
 
 def test_an_entity_whose_published_revision_lost_its_row_is_held_back(wiki: Wiki) -> None:
     """After a diff against nothing, consumers would keep triples of the lost revision."""
-    wiki.write(item(1, "one"))
+    wiki.write(labelled_item(1, "one"))
     worker, run = started(wiki)
     until_idle(worker, run)
-    wiki.write(item(1, "two"))
+    wiki.write(labelled_item(1, "two"))
     wiki.db.execute("DELETE FROM entity_revisions WHERE entity_id = 'Q1' AND revision_id = 1")
     until_idle(worker, run)
     (held,) = worker.health()["held_back"]
@@ -174,7 +162,7 @@ def test_an_entity_whose_published_revision_lost_its_row_is_held_back(wiki: Wiki
 def test_entities_held_back_beyond_the_bound_are_found_again_by_the_sweep(wiki: Wiki) -> None:
     keys = {}
     for number in range(1, 6):
-        revision = wiki.store.revision(f"Q{number}", wiki.write(item(number)).revision_id)
+        revision = wiki.store.revision(f"Q{number}", wiki.write(labelled_item(number)).revision_id)
         assert revision is not None
         keys[revision.snapshot_key] = wiki.store.snapshot(revision)
         wiki.objects.delete(revision.snapshot_key)
@@ -198,7 +186,7 @@ def test_a_database_whose_clock_is_behind_that_of_the_one_before_delays_nothing(
     wiki.db.execute("UPDATE worker_leases SET position = '2037-01-01 00:00:00' WHERE slot LIKE 's:%'")
     worker, run = started(wiki, "w2")
     until_idle(worker, run)
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     until_idle(worker, run)
     worker.stop()
     assert pairs(wiki) == [("Q1", 1, None)]
@@ -206,14 +194,12 @@ def test_a_database_whose_clock_is_behind_that_of_the_one_before_delays_nothing(
 
 def test_a_fault_that_nobody_foresaw_sets_its_revision_aside_and_the_rest_goes_on(wiki: Wiki) -> None:
     """Snapshots of other writers are not checked; one of them must not end the worker again and again."""
-    bad = wiki.store.revision("Q1", wiki.write(item(1)).revision_id)
+    bad = wiki.store.revision("Q1", wiki.write(labelled_item(1)).revision_id)
     assert bad is not None
-    value = {"type": "string", "value": "x"}
-    snak = {"snaktype": "value", "property": "P1", "datatype": {"a": 1}, "datavalue": value}
-    statement = {"id": "Q1$1", "type": "statement", "rank": "normal", "mainsnak": snak}
-    entity = {**item(1), "claims": {"P1": [statement]}, "lastrevid": 1, "modified": "2026-01-01T00:00:00Z"}
+    claims = by_property(statement("Q1$1", snak("P1", text("x"), datatype={"a": 1})))
+    entity = labelled_item(1, claims=claims, lastrevid=1, modified="2026-01-01T00:00:00Z")
     wiki.objects.put(bad.snapshot_key, orjson.dumps(entity))
-    wiki.write(item(1, "good"))
+    wiki.write(labelled_item(1, "good"))
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()

@@ -13,8 +13,9 @@ import pyoxigraph as ox
 import pytest
 
 from tests.build.clock import SetClock
+from tests.build.wikibase import item, labelled_item, sitelink, snak, statement, text
 from tests.kafka.conftest import A_MINUTE_S, AN_HOUR_S, Wiki, clock_of_today, started, until_idle
-from tests.kafka.test_entity_diff_worker import item, pairs, triples
+from tests.kafka.test_entity_diff_worker import pairs, triples
 from tests.kafka.triple_store import TripleStore
 from wbd.cli import main
 from wbd.diff_stream.chains import MIN_TRIES
@@ -42,23 +43,18 @@ def planners() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
 
 
-def statement(number: int, value: str) -> dict[str, Any]:
-    snak = {
-        "snaktype": "value",
-        "property": "P1",
-        "datatype": "string",
-        "datavalue": {"type": "string", "value": value},
-    }
-    return {"id": f"Q1${number}", "type": "statement", "rank": "normal", "mainsnak": snak}
+def numbered(number: int, value: str) -> dict[str, Any]:
+    """Return a statement of Q1 with this text."""
+    return statement(f"Q1${number}", snak("P1", text(value), datatype="string"))
 
 
 def test_a_deletion_takes_everything_away_and_what_comes_after_it_is_an_import(wiki: Wiki) -> None:
     worker, run = started(wiki)
-    wiki.write(item(1, "one"))
+    wiki.write(labelled_item(1, "one"))
     until_idle(worker, run)
     wiki.delete("Q1")
     until_idle(worker, run)
-    wiki.write(item(1, "back"))
+    wiki.write(labelled_item(1, "back"))
     until_idle(worker, run)
     worker.stop()
     created, deleted, back = wiki.diffs()
@@ -68,7 +64,7 @@ def test_a_deletion_takes_everything_away_and_what_comes_after_it_is_an_import(w
 
 
 def test_an_entity_that_came_and_went_between_two_polls_leaves_nothing(wiki: Wiki) -> None:
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     wiki.delete("Q1")
     worker, run = started(wiki)
     until_idle(worker, run)
@@ -77,9 +73,9 @@ def test_an_entity_that_came_and_went_between_two_polls_leaves_nothing(wiki: Wik
 
 
 def test_a_redirect_and_its_end_are_diffs(wiki: Wiki) -> None:
-    wiki.write(item(1, "one"))
-    wiki.write({"id": "Q1", "type": "item", "redirect": "Q2"})
-    wiki.write(item(1, "one"))
+    wiki.write(labelled_item(1, "one"))
+    wiki.write(item("Q1", redirect="Q2"))
+    wiki.write(labelled_item(1, "one"))
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()
@@ -91,8 +87,8 @@ def test_a_redirect_and_its_end_are_diffs(wiki: Wiki) -> None:
 
 def test_shared_data_is_a_part_of_what_came_and_went(wiki: Wiki) -> None:
     worker, run = started(wiki)
-    wiki.write(item(1, sitelinks={"enwiki": {"site": "enwiki", "title": "One", "badges": []}}))
-    wiki.write(item(1))
+    wiki.write(labelled_item(1, sitelinks=sitelink("enwiki", "One")))
+    wiki.write(labelled_item(1))
     until_idle(worker, run)
     worker.stop()
     created, edited = wiki.diffs()
@@ -107,10 +103,10 @@ def test_an_event_that_one_message_does_not_hold_comes_in_chunks_that_follow_one
     # Of its own, with room for messages of this size only.
     small = Topics(wiki.settings.brokers())
     small.create(topic, partitions=1, replication=1, max_message_bytes=SMALL)
-    statements = [statement(n, f"value {n} " + "x" * 60) for n in range(300)]
-    wiki.write(item(1, claims={"P1": statements}))
-    wiki.write(item(1, claims={"P1": statements[:10]}))
-    wiki.write(item(2))
+    statements = [numbered(n, f"value {n} " + "x" * 60) for n in range(300)]
+    wiki.write(labelled_item(1, claims={"P1": statements}))
+    wiki.write(labelled_item(1, claims={"P1": statements[:10]}))
+    wiki.write(labelled_item(2))
     worker, run = started(wiki, kafka_entity_diff_topic=topic)
     until_idle(worker, run)
     health = worker.health()
@@ -132,9 +128,9 @@ def test_an_event_that_one_message_does_not_hold_comes_in_chunks_that_follow_one
 def test_a_triple_that_no_message_holds_sets_its_revision_aside(wiki: Wiki) -> None:
     topic = f"{wiki.settings.kafka_entity_diff_topic}-small"
     Topics(wiki.settings.brokers()).create(topic, partitions=1, replication=1, max_message_bytes=SMALL)
-    wiki.write(item(1, "one"))
-    wiki.write(item(1, "x" * SMALL))
-    wiki.write(item(1, "three"))
+    wiki.write(labelled_item(1, "one"))
+    wiki.write(labelled_item(1, "x" * SMALL))
+    wiki.write(labelled_item(1, "three"))
     worker, run = started(wiki, kafka_entity_diff_topic=topic)
     until_idle(worker, run)
     worker.stop()
@@ -145,7 +141,7 @@ def test_a_triple_that_no_message_holds_sets_its_revision_aside(wiki: Wiki) -> N
 
 def test_a_snapshot_that_stays_missing_is_set_aside_and_the_next_revision_goes_on(wiki: Wiki) -> None:
     for label in ("one", "two", "three"):
-        wiki.write(item(1, label))
+        wiki.write(labelled_item(1, label))
     wiki.drop_snapshot("Q1", 2)
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock, entity_diff_missing_after_s=0.001)
@@ -159,7 +155,7 @@ def test_a_snapshot_that_stays_missing_is_set_aside_and_the_next_revision_goes_o
 
 
 def test_a_young_revision_is_waited_for_however_often_its_snapshot_was_not_there(wiki: Wiki) -> None:
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     wiki.drop_snapshot("Q1", 1)
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock)
@@ -171,8 +167,8 @@ def test_a_young_revision_is_waited_for_however_often_its_snapshot_was_not_there
 
 
 def test_a_head_whose_missing_snapshot_appears_is_published_whole(wiki: Wiki) -> None:
-    wiki.write(item(1, "one"))
-    wiki.write(item(1, "two"))
+    wiki.write(labelled_item(1, "one"))
+    wiki.write(labelled_item(1, "two"))
     key, data = wiki.drop_snapshot("Q1", 2)
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock, entity_diff_missing_after_s=0.001)
@@ -188,7 +184,7 @@ def test_a_head_whose_missing_snapshot_appears_is_published_whole(wiki: Wiki) ->
     assert worker.health()["reconciles"] == 1
     clock.advance(A_MINUTE_S)
     until_idle(worker, run)
-    wiki.write(item(1, "three"))
+    wiki.write(labelled_item(1, "three"))
     until_idle(worker, run)
     worker.stop()
     assert operations(wiki) == [("import", 1, None), ("reconcile", 2, 1), ("diff", 3, 2)]
@@ -196,7 +192,7 @@ def test_a_head_whose_missing_snapshot_appears_is_published_whole(wiki: Wiki) ->
 
 
 def test_when_what_consumers_hold_is_lost_the_next_revision_is_published_whole(wiki: Wiki) -> None:
-    wiki.write(item(1, "one"))
+    wiki.write(labelled_item(1, "one"))
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()
@@ -204,8 +200,8 @@ def test_when_what_consumers_hold_is_lost_the_next_revision_is_published_whole(w
     clock = clock_of_today()
     worker, run = started(wiki, "w2", clock, entity_diff_missing_after_s=0.001)
     wiki.drop_snapshot("Q1", 1)
-    wiki.write(item(1, "two"))
-    wiki.write(item(1, "three"))
+    wiki.write(labelled_item(1, "two"))
+    wiki.write(labelled_item(1, "three"))
     until_idle(worker, run)
     retry_often(worker, run, clock)
     assert worker.health()["reconciles"] == 1
@@ -215,10 +211,10 @@ def test_when_what_consumers_hold_is_lost_the_next_revision_is_published_whole(w
 
 def test_a_snapshot_of_another_entity_is_set_aside(wiki: Wiki) -> None:
     """Two heads for one entity would overwrite each other with every edit."""
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     revision = wiki.store.revision("Q1", 1)
     assert revision is not None
-    wiki.objects.put(revision.snapshot_key, orjson.dumps(item(2)))
+    wiki.objects.put(revision.snapshot_key, orjson.dumps(labelled_item(2)))
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()
@@ -235,12 +231,12 @@ def test_whoever_asks_gets_an_entity_published_whole_in_order_with_its_other_eve
     for name in ("VITESS_UNIX_SOCKET", "VITESS_USER", "VITESS_DATABASE"):
         monkeypatch.setenv(name, str(getattr(settings, name.lower())))
     monkeypatch.setenv("WBD_STATE_DIR", str(settings.state_dir))
-    wiki.write(item(1, "one"))
-    wiki.write(item(2))
+    wiki.write(labelled_item(1, "one"))
+    wiki.write(labelled_item(2))
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
-    wiki.write(item(1, "two"))
+    wiki.write(labelled_item(1, "two"))
     wiki.delete("Q2")
     done = threading.Event()
 
@@ -264,7 +260,7 @@ def test_whoever_asks_gets_an_entity_published_whole_in_order_with_its_other_eve
 
 
 def test_two_reconciles_of_one_revision_are_two_events(wiki: Wiki) -> None:
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
@@ -283,7 +279,7 @@ def test_what_was_set_aside_and_cannot_be_reconciled_says_why(
     for name in ("VITESS_UNIX_SOCKET", "VITESS_USER", "VITESS_DATABASE"):
         monkeypatch.setenv(name, str(getattr(wiki.settings, name.lower())))
     monkeypatch.setenv("WBD_STATE_DIR", str(wiki.settings.state_dir))
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     revision = wiki.store.revision("Q1", 1)
     assert revision is not None
     wiki.objects.put(revision.snapshot_key, b"[]")
@@ -303,12 +299,12 @@ def test_what_was_set_aside_and_cannot_be_reconciled_says_why(
 def test_several_processes_publish_the_same_and_the_loss_of_one_loses_nothing(wiki: Wiki) -> None:
     worker, run = started(wiki, entity_diff_processes=2)
     for number in range(1, 41):
-        wiki.write(item(number, "one"))
+        wiki.write(labelled_item(number, "one"))
     until_idle(worker, run)
     children = planners()
     assert len(children) == 2
     for number in range(1, 41):
-        wiki.write(item(number, "two"))
+        wiki.write(labelled_item(number, "two"))
     os.kill(children[0].pid, signal.SIGKILL)
     until_idle(worker, run)
     worker.stop()
@@ -325,9 +321,9 @@ def test_a_sweep_goes_on_while_there_is_other_work(wiki: Wiki) -> None:
     until_idle(worker, run)
     for number in range(2, 5):
         for label in range(6):
-            wiki.write(item(number, f"label {label}"))
+            wiki.write(labelled_item(number, f"label {label}"))
     worker.step(run)
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     wiki.db.execute("UPDATE entity_head SET updated_at = '2020-01-01 00:00:00' WHERE entity_id = 'Q1'")
     clock.advance(AN_HOUR_S)
     while worker.health()["found_by_sweep"] == 0:
@@ -341,7 +337,7 @@ def test_a_sweep_goes_on_while_there_is_other_work(wiki: Wiki) -> None:
 def test_the_next_edit_of_an_entity_reads_one_snapshot(wiki: Wiki) -> None:
     worker, run = started(wiki)
     for label in ("one", "two", "three"):
-        wiki.write(item(1, label))
+        wiki.write(labelled_item(1, label))
         until_idle(worker, run)
     assert worker.health()["snapshots"] == {"read": 3, "from_cache": 2}
     worker.stop()

@@ -9,6 +9,7 @@ import pyoxigraph as ox
 import pytest
 
 from tests.build.clock import SetClock
+from tests.build.wikibase import labelled_item
 from tests.kafka.conftest import A_MINUTE_S, AN_HOUR_S, Wiki, clock_of_today, run_of, started, until_idle
 from wbd.demo.entities import EntityGenerator
 from wbd.engines.mysql import Transaction
@@ -17,19 +18,6 @@ from wbd.mapping.entity import map_entity
 from wbd.revisions.revision import shard_of
 from wbd.stack.kafka import KafkaBroker
 from wbd.wiki import Wiki as OpenWiki
-
-
-def item(number: int, label: str = "first", **more: Any) -> dict[str, Any]:
-    return {
-        "type": "item",
-        "id": f"Q{number}",
-        "labels": {"en": {"language": "en", "value": label}},
-        "descriptions": {},
-        "aliases": {},
-        "claims": {},
-        "sitelinks": {},
-        **more,
-    }
 
 
 def pairs(events: list[Any]) -> list[tuple[str, int, int | None]]:
@@ -41,11 +29,11 @@ def triples(turtle: str) -> set[str]:
 
 
 def test_each_revision_becomes_one_event_with_the_documented_fields(wiki: Wiki) -> None:
-    wiki.write(item(1, "universe", modified="2026-01-01T00:00:00Z"))
+    wiki.write(labelled_item(1, "universe", modified="2026-01-01T00:00:00Z"))
     worker, run = started(wiki)
     until_idle(worker, run)
-    wiki.write(item(1, "cosmos", modified="2026-01-02T00:00:00Z"))
-    wiki.write(item(2))
+    wiki.write(labelled_item(1, "cosmos", modified="2026-01-02T00:00:00Z"))
+    wiki.write(labelled_item(2))
     until_idle(worker, run)
     until_idle(worker, run)
     worker.stop()
@@ -64,7 +52,7 @@ def test_each_revision_becomes_one_event_with_the_documented_fields(wiki: Wiki) 
 def test_revisions_between_two_polls_all_come_and_in_order(wiki: Wiki) -> None:
     for round_number in range(5):
         for number in range(1, 21):
-            wiki.write(item(number, f"label {round_number}"))
+            wiki.write(labelled_item(number, f"label {round_number}"))
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()
@@ -77,12 +65,12 @@ def test_revisions_between_two_polls_all_come_and_in_order(wiki: Wiki) -> None:
 
 def test_a_head_that_becomes_visible_late_is_not_missed(wiki: Wiki) -> None:
     """Commit skew: its timestamp lies before that of heads that were published already."""
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     worker, run = started(wiki)
     holding, release = threading.Event(), threading.Event()
     until_idle(worker, run)
     # As another writer would leave it: the revision is there, the head is about to move.
-    wiki.write(item(1, "late"))
+    wiki.write(labelled_item(1, "late"))
     wiki.db.execute("UPDATE entity_head SET head_revision_id = 1 WHERE entity_id = 'Q1'")
 
     def commit_late(tx: Transaction) -> None:
@@ -95,7 +83,7 @@ def test_a_head_that_becomes_visible_late_is_not_missed(wiki: Wiki) -> None:
     assert holding.wait(20)
     same_shard = [n for n in range(2, 2000) if shard_of(f"Q{n}") == shard_of("Q1")][:3]
     for number in same_shard:
-        wiki.write(item(number))
+        wiki.write(labelled_item(number))
     until_idle(worker, run)
     assert ("Q1", 2) not in {pair[:2] for pair in pairs(wiki.diffs())}
     release.set()
@@ -109,7 +97,7 @@ def test_a_head_older_than_the_overlap_is_found_by_the_sweep(wiki: Wiki) -> None
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock, entity_diff_overlap_s=1.0)
     until_idle(worker, run)
-    wiki.write(item(2))
+    wiki.write(labelled_item(2))
     wiki.db.execute("UPDATE entity_head SET updated_at = '2020-01-01 00:00:00' WHERE entity_id = 'Q2'")
     until_idle(worker, run)
     assert wiki.diffs() == [], "no poll looks so far back"
@@ -123,12 +111,12 @@ def test_a_head_older_than_the_overlap_is_found_by_the_sweep(wiki: Wiki) -> None
 
 def test_a_restart_goes_on_where_the_last_process_stopped_and_repeats_nothing(wiki: Wiki) -> None:
     for number in range(1, 31):
-        wiki.write(item(number))
+        wiki.write(labelled_item(number))
     worker, run = started(wiki)
     until_idle(worker, run)
     worker.stop()
     for number in range(1, 31, 2):
-        wiki.write(item(number, "second"))
+        wiki.write(labelled_item(number, "second"))
     worker, run = started(wiki, "w2")
     until_idle(worker, run)
     worker.stop()
@@ -148,7 +136,7 @@ def test_two_processes_share_the_work_and_publish_each_revision_once(wiki: Wiki)
     b.step(run_b)
     assert (a.health()["shards"], b.health()["shards"]) == (32, 32)
     for number in range(1, 101):
-        wiki.write(item(number))
+        wiki.write(labelled_item(number))
     threads = [threading.Thread(target=until_idle, args=pair) for pair in ((a, run_a), (b, run_b))]
     for thread in threads:
         thread.start()
@@ -176,7 +164,7 @@ def test_a_process_whose_lease_ran_out_publishes_nothing(wiki: Wiki) -> None:
     clock = SlowMachine()
     worker, run = started(wiki, clock=clock)
     worker.step(run)
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     clock.tick_s = 8.0
     with pytest.raises(LeaseLost):
         worker.step(run)
@@ -199,7 +187,7 @@ def test_a_process_whose_shards_another_one_took_over_publishes_nothing(wiki: Wi
     """As after the suspension of a machine, which its own clock does not show."""
     worker, run = started(wiki)
     worker.step(run)
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     wiki.db.execute(TAKE_OVER)
     with pytest.raises(LeaseLost):
         worker.step(run)
@@ -212,11 +200,11 @@ def test_a_process_whose_shards_another_one_took_over_publishes_nothing(wiki: Wi
 
 
 def test_a_process_whose_outbox_another_one_took_over_publishes_and_deletes_nothing(wiki: Wiki) -> None:
-    wiki.write(item(1))
+    wiki.write(labelled_item(1))
     worker, run = wiki.change_worker(), run_of("entity_change", "c1")
     worker.start(run)
     until_idle(worker, run)
-    wiki.write(item(1, "second"))
+    wiki.write(labelled_item(1, "second"))
     wiki.db.execute(TAKE_OVER)
     with pytest.raises(LeaseLost):
         worker.step(run)
@@ -229,12 +217,12 @@ def test_a_process_whose_outbox_another_one_took_over_publishes_and_deletes_noth
 
 
 def test_a_missing_snapshot_holds_its_entity_back_and_no_other(wiki: Wiki) -> None:
-    written = wiki.write(item(1))
+    written = wiki.write(labelled_item(1))
     revision = wiki.store.revision("Q1", written.revision_id)
     assert revision is not None
     snapshot = wiki.store.snapshot(revision)
     wiki.objects.delete(revision.snapshot_key)
-    wiki.write(item(2))
+    wiki.write(labelled_item(2))
     clock = clock_of_today()
     worker, run = started(wiki, clock=clock)
     until_idle(worker, run)
@@ -251,14 +239,14 @@ def test_a_missing_snapshot_holds_its_entity_back_and_no_other(wiki: Wiki) -> No
 
 
 def test_a_head_held_back_is_found_again_after_a_restart(wiki: Wiki) -> None:
-    written = wiki.write(item(1))
+    written = wiki.write(labelled_item(1))
     revision = wiki.store.revision("Q1", written.revision_id)
     assert revision is not None
     snapshot = wiki.store.snapshot(revision)
     wiki.objects.delete(revision.snapshot_key)
     worker, run = started(wiki, entity_diff_overlap_s=0.001)
     until_idle(worker, run)
-    wiki.write(item(2))
+    wiki.write(labelled_item(2))
     until_idle(worker, run)
     worker.stop()
     wiki.objects.put(revision.snapshot_key, snapshot)
@@ -271,9 +259,9 @@ def test_a_head_held_back_is_found_again_after_a_restart(wiki: Wiki) -> None:
 def test_a_revision_that_cannot_be_mapped_is_set_aside_and_the_next_diffs_against_the_last_published(
     wiki: Wiki,
 ) -> None:
-    wiki.write(item(1, "one"))
-    bad = wiki.write(item(1, "two"))
-    wiki.write(item(1, "three"))
+    wiki.write(labelled_item(1, "one"))
+    bad = wiki.write(labelled_item(1, "two"))
+    wiki.write(labelled_item(1, "three"))
     revision = wiki.store.revision("Q1", bad.revision_id)
     assert revision is not None
     wiki.objects.put(revision.snapshot_key, b'{"id": "Q1", "labels": ')
@@ -293,8 +281,8 @@ def test_a_revision_that_cannot_be_mapped_is_set_aside_and_the_next_diffs_agains
 def test_nothing_is_recorded_as_published_until_the_broker_has_it(wiki: Wiki, kafka: KafkaBroker) -> None:
     worker, run = started(wiki)
     worker.step(run)
-    wiki.write(item(1))
-    wiki.write(item(1, "second"))
+    wiki.write(labelled_item(1))
+    wiki.write(labelled_item(1, "second"))
     kafka.kill()
     try:
         with pytest.raises(BrokerUnavailable):
@@ -331,8 +319,8 @@ def test_applying_all_events_gives_the_triples_of_the_head(wiki: Wiki) -> None:
 
 
 def test_change_events_leave_the_outbox_once_the_broker_has_them(wiki: Wiki, kafka: KafkaBroker) -> None:
-    wiki.write(item(1))
-    wiki.write(item(1, "second"))
+    wiki.write(labelled_item(1))
+    wiki.write(labelled_item(1, "second"))
     worker, run = wiki.change_worker(), run_of("entity_change", "c1")
     worker.start(run)
     kafka.kill()

@@ -30,11 +30,6 @@ _COLUMNS = {
 } | {table.name: ", ".join(("entity_id", *table.key, *table.values)) for table in TABLES}
 
 
-def item(number: int, label: str = "one", **more: Any) -> Json:
-    """A small item."""
-    return {"type": "item", "id": f"Q{number}", "labels": {"en": {"language": "en", "value": label}}, **more}
-
-
 def generated(entities: int, edits: int) -> list[Json]:
     """Revisions as Wikidata has them: creations, then edits spread over the entities."""
     return list(EntityGenerator(entities, edits).revisions())

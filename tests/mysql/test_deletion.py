@@ -9,7 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.mysql.import_cases import dump, events, item
+from tests.build.wikibase import item, labelled_item
+from tests.mysql.import_cases import dump, events
 from wbd.engines.mysql import Database, Transaction
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.entity.check import check_entity
@@ -34,8 +35,8 @@ def rows(db: Database) -> int:
 
 
 def test_it_takes_the_rows_away_keeps_the_revisions_and_is_announced(db: Database, store: RevisionStore) -> None:
-    store.write(check_entity(item(1, lastrevid=7)))
-    store.write(check_entity(item(2)))
+    store.write(check_entity(labelled_item(1, lastrevid=7)))
+    store.write(check_entity(labelled_item(2)))
     assert rows(db) > 0
     assert Revisions(store).delete("Q1", user_id=5, summary="gone") == WriteResult("Q1", Outcome.UPDATED, 8, 7)
     head, revision = store.head("Q1"), store.revision("Q1", 8)
@@ -48,7 +49,7 @@ def test_it_takes_the_rows_away_keeps_the_revisions_and_is_announced(db: Databas
 
 
 def test_a_second_time_changes_nothing_and_what_is_not_there_is_refused(db: Database, store: RevisionStore) -> None:
-    store.write(check_entity(item(1)))
+    store.write(check_entity(labelled_item(1)))
     Revisions(store).delete("Q1")
     before = dump(db)
     assert Revisions(store).delete("Q1") == WriteResult("Q1", Outcome.UNCHANGED, 2)
@@ -58,9 +59,9 @@ def test_a_second_time_changes_nothing_and_what_is_not_there_is_refused(db: Data
 
 
 def test_writing_it_again_brings_it_back_as_a_new_revision(db: Database, store: RevisionStore) -> None:
-    store.write(check_entity(item(1)))
+    store.write(check_entity(labelled_item(1)))
     Revisions(store).delete("Q1")
-    result = store.write(check_entity(item(1)))
+    result = store.write(check_entity(labelled_item(1)))
     assert (result.outcome, result.revision_id) == (Outcome.UPDATED, 3)
     head, revision = store.head("Q1"), store.revision("Q1", 3)
     assert head is not None and not head.is_deleted
@@ -69,7 +70,7 @@ def test_writing_it_again_brings_it_back_as_a_new_revision(db: Database, store: 
 
 
 def test_a_long_summary_is_cut_alike_in_the_revision_and_the_event(db: Database, store: RevisionStore) -> None:
-    store.write(check_entity(item(1)))
+    store.write(check_entity(labelled_item(1)))
     Revisions(store).delete("Q1", user_id=5, summary="é" * 600)
     assert db.query("SELECT edit_summary FROM entity_revisions WHERE revision_id = 2") == [("é" * 500,)]
     ((payload,),) = db.query("SELECT payload FROM event_outbox ORDER BY id DESC LIMIT 1")
@@ -77,7 +78,7 @@ def test_a_long_summary_is_cut_alike_in_the_revision_and_the_event(db: Database,
 
 
 def test_a_redirect_can_be_deleted(db: Database, store: RevisionStore) -> None:
-    store.write(check_entity({"id": "Q1", "type": "item", "redirect": "Q2"}))
+    store.write(check_entity(item("Q1", redirect="Q2")))
     Revisions(store).delete("Q1")
     head = store.head("Q1")
     assert head is not None and head.is_deleted and not head.is_redirect and rows(db) == 0
@@ -86,7 +87,7 @@ def test_a_redirect_can_be_deleted(db: Database, store: RevisionStore) -> None:
 def test_a_head_that_another_writer_moves_at_the_same_time_is_left_alone(
     connect: Callable[[], Database], db: Database, store: RevisionStore, objects: ObjectStore
 ) -> None:
-    store.write(check_entity(item(1)))
+    store.write(check_entity(labelled_item(1)))
     holding, done = threading.Event(), threading.Event()
     outcome: list[object] = []
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.mysql.import_cases import dump, events, item
+from tests.build.wikibase import labelled_item, redirect
+from tests.mysql.import_cases import dump, events
 from wbd.cli import main
 from wbd.engines.mysql import Database
 from wbd.settings.kinds import DatabaseAddress
@@ -62,13 +63,13 @@ def run(
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "entity.json"
-    path.write_text(json.dumps(item(1, "one")))
+    path.write_text(json.dumps(labelled_item(1, "one")))
     return path
 
 
 def test_put_get_and_history_of_one_item(run: Run, file: Path) -> None:
     assert run("put", str(file), "--user", "5", "--summary", "[new]") == Ran(0, "Q1 created: r1\n", "")
-    file.write_text(json.dumps(item(1, "uno")))
+    file.write_text(json.dumps(labelled_item(1, "uno")))
     assert run("put", str(file), "--base", "1") == Ran(0, "Q1 updated: r2, replaces r1\n", "")
     assert run("put", str(file)) == Ran(0, "Q1 unchanged: r2\n", "")
     got = orjson.loads(run("get", "Q1").out)
@@ -95,11 +96,11 @@ def test_what_get_prints_can_be_put_again(run: Run, file: Path) -> None:
 
 def test_a_conflict_is_refused_with_1(run: Run, file: Path, db: Database) -> None:
     run("put", str(file))
-    file.write_text(json.dumps(item(1, "b")))
+    file.write_text(json.dumps(labelled_item(1, "b")))
     run("put", str(file))
     before = dump(db)
     message = "wbd entity: Q1: edit of r1, but the head is r2; read the entity again\n"
-    file.write_text(json.dumps(item(1, "c")))
+    file.write_text(json.dumps(labelled_item(1, "c")))
     assert run("put", str(file), "--base", "1") == Ran(1, "", message)
     assert run("delete", "Q1", "--base", "1") == Ran(1, "", message)
     assert dump(db) == before
@@ -127,13 +128,13 @@ def test_a_deleted_entity_is_refused_until_it_is_put_again(run: Run, file: Path)
 def test_a_redirect_leads_to_an_entity_and_not_to_another_redirect(run: Run, tmp_path: Path, db: Database) -> None:
     for number in (1, 2, 3):
         path = tmp_path / f"Q{number}.json"
-        path.write_text(json.dumps(item(number)))
+        path.write_text(json.dumps(labelled_item(number)))
         run("put", str(path))
     assert run("redirect", "Q2", "Q1").out == "Q2 updated: r2, replaces r1\n"
     assert orjson.loads(run("get", "Q2").out)["redirect"] == "Q1"
     refused = "wbd entity: Q2 is a redirect itself; redirect to its target instead\n"
     assert run("redirect", "Q3", "Q2") == Ran(1, "", refused)
-    path.write_text(json.dumps({"entity": "Q3", "redirect": "Q2"}))
+    path.write_text(json.dumps(redirect("Q3", "Q2")))
     assert run("put", str(path)) == Ran(1, "", refused)
     assert [event[2:] for event in events(db)][-1] == ("Q2", 2, "update")
 
@@ -143,7 +144,10 @@ def test_a_redirect_leads_to_an_entity_and_not_to_another_redirect(run: Run, tmp
     [
         (b'{"type":"item",}', "{file}: line 1: column 15: broken JSON: trailing comma"),
         (b"", "{file}: holds no entity"),
-        (json.dumps([item(1), item(2)]).encode(), "{file}: holds more than one entity; wbd import takes such files"),
+        (
+            json.dumps([labelled_item(1), labelled_item(2)]).encode(),
+            "{file}: holds more than one entity; wbd import takes such files",
+        ),
         (
             b'{"type":"item","id":"Q1","labels":{"en":{"language":"en","value":5}}}',
             "{file}: line 1: labels.en.value: is a number, expected text",

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.wikibase import labelled_item, lexeme, redirect
 from tests.mysql.conftest import Connect
-from tests.mysql.import_cases import Json, item, write_lines
+from tests.mysql.import_cases import write_lines
 from wbd.engines.mysql import Database, Transaction
 from wbd.engines.objects import open_store
 from wbd.entity.check import check_entity
@@ -233,10 +234,9 @@ def test_the_last_id_can_be_reserved_or_imported_and_none_comes_after_it(db: Dat
 
 
 def test_ids_begin_above_an_imported_dump(db: Database, store: RevisionStore, tmp_path: Path) -> None:
-    lexeme: Json = {"type": "lexeme", "id": "L7", "lemmas": {}, "lexicalCategory": "Q1084", "language": "Q1860"}
-    lexeme["forms"] = [{"id": "L7-F900", "representations": {}, "grammaticalFeatures": [], "claims": {}}]
-    redirect = {"entity": "Q64", "redirect": "Q42"}
-    dump = write_lines(tmp_path / "dump.json", [item(42), redirect, item(5), lexeme])
+    forms = [{"id": "L7-F900", "representations": {}, "grammaticalFeatures": [], "claims": {}}]
+    entities = [labelled_item(42), redirect("Q64", "Q42"), labelled_item(5), lexeme("L7", forms=forms)]
+    dump = write_lines(tmp_path / "dump.json", entities)
     assert import_files([dump], store).created == 4
     table = RangeTable(db)
     table.ensure_rows()
@@ -251,8 +251,11 @@ def test_an_import_of_what_is_there_raises_nothing(db: Database, store: Revision
     table.ensure_rows()
     table.reserve(ITEM, 1000)
     for number in (10, 900):
-        store.write(check_entity(item(number)))
-    dump = write_lines(tmp_path / "dump.json", [item(900), item(10, "edited"), item(900, "edited"), item(3)])
+        store.write(check_entity(labelled_item(number)))
+    dump = write_lines(
+        tmp_path / "dump.json",
+        [labelled_item(900), labelled_item(10, "edited"), labelled_item(900, "edited"), labelled_item(3)],
+    )
     report = import_files([dump], store)
     assert (report.created, report.updated, report.unchanged) == (1, 2, 1)
     assert numbers(db) == (1001, 1000, 3)
@@ -274,7 +277,7 @@ def test_the_number_is_kept_before_the_entity_can_be_seen(db: Database, store: R
         raise RolledBack
 
     writer = threading.Thread(
-        target=lambda: result.extend(store.write_many([check_entity(item(42))], imported=True)), daemon=True
+        target=lambda: result.extend(store.write_many([check_entity(labelled_item(42))], imported=True)), daemon=True
     )
     with pytest.raises(RolledBack):
         connect().transaction(hold)

@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.mysql.import_cases import generated, item, start_import, write_lines
+from tests.build.wikibase import by_property, datavalue, item, labelled_item, snak, statement
+from tests.mysql.import_cases import generated, start_import, write_lines
 from wbd.engines.mysql import Database
 from wbd.settings.kinds import DatabaseAddress
 
@@ -29,7 +30,7 @@ def test_a_missing_file_is_an_error_and_no_table(db: Database, address: Database
 def test_a_missing_file_beside_another_does_not_hide_what_went_in(
     db: Database, address: DatabaseAddress, tmp_path: Path
 ) -> None:
-    path = write_lines(tmp_path / "one.jsonl", [item(1)])
+    path = write_lines(tmp_path / "one.jsonl", [labelled_item(1)])
     code, out, err = run(address, tmp_path, str(tmp_path / "missing.json"), str(path))
     assert code == 2
     assert out.startswith("READ")
@@ -48,7 +49,7 @@ def test_an_import_of_nothing_warns(db: Database, address: DatabaseAddress, tmp_
 def test_an_empty_file_among_others_is_named(db: Database, address: DatabaseAddress, tmp_path: Path) -> None:
     empty = tmp_path / "empty.json"
     empty.touch()
-    path = write_lines(tmp_path / "one.jsonl", [item(1)])
+    path = write_lines(tmp_path / "one.jsonl", [labelled_item(1)])
     code, _, err = run(address, tmp_path, str(path), str(empty))
     assert (code, err) == (0, f"wbd import: warning: no entity in {empty}\n")
 
@@ -71,9 +72,8 @@ def test_the_summary_says_that_an_input_ended_early(db: Database, address: Datab
 def test_a_broken_snak_is_counted_and_does_not_cost_its_entity(
     db: Database, address: DatabaseAddress, tmp_path: Path
 ) -> None:
-    time = {"snaktype": "value", "property": "P1", "datavalue": {"type": "time", "value": {"time": "no time"}}}
-    claims = {"P1": [{"id": "Q1$1", "type": "statement", "rank": "normal", "mainsnak": time}]}
-    path = write_lines(tmp_path / "dump.jsonl", [item(1, claims=claims), item(2)])
+    claims = by_property(statement("Q1$1", snak("P1", datavalue("time", {"time": "no time"}))))
+    path = write_lines(tmp_path / "dump.jsonl", [labelled_item(1, claims=claims), labelled_item(2)])
     code, out, err = run(address, tmp_path, "--json", str(path))
     report = orjson.loads(out)
     assert (code, err, report["broken_snaks"], report["created"], report["rejected"]) == (0, "", 1, 2, 0)
@@ -84,7 +84,7 @@ def test_a_broken_snak_is_counted_and_does_not_cost_its_entity(
 def test_the_words_of_an_entity_are_not_taken_for_damage(
     db: Database, address: DatabaseAddress, tmp_path: Path
 ) -> None:
-    path = write_lines(tmp_path / "dump.jsonl", [{"type": "item", "id": "of the compressed file"}, item(1)])
+    path = write_lines(tmp_path / "dump.jsonl", [item("of the compressed file"), labelled_item(1)])
     code, out, err = run(address, tmp_path, "--json", str(path))
     report = orjson.loads(out)
     assert (code, err, report["rejected"], report["cut_short"]) == (1, "", 1, [])

@@ -15,6 +15,7 @@ from subprocess import Popen, TimeoutExpired
 import orjson
 import pytest
 
+from tests.build.wikibase import item
 from tests.mysql.conftest import Connect
 from tests.mysql.import_cases import Dump, check_laws, dump, generated, start_import, write_lines
 from wbd.engines.mysql import Database
@@ -214,7 +215,7 @@ def test_ctrl_c_finishes_what_is_under_way_reports_and_a_second_run_completes_it
 
 def test_ctrl_c_ends_a_wait_for_standard_input(db: Database, address: DatabaseAddress, tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
-    os.write(write_end, json.dumps({"type": "item", "id": "Q1"}).encode() + b"\n{}\n")
+    os.write(write_end, json.dumps(item()).encode() + b"\n{}\n")
     process = start_import(address, tmp_path, "--json", "--rejects", str(tmp_path), "-", stdin=read_end)
     os.close(read_end)
     assert wait_for(lambda: revisions_in(db) == 1, process)

@@ -18,8 +18,9 @@ import orjson
 import pytest
 import zstandard
 
+from tests.build.wikibase import by_property, datavalue, labelled_item, redirect, snak, statement
 from tests.mysql.conftest import Connect
-from tests.mysql.import_cases import Json, check_laws, dump, events, generated, item, start_import, write_lines
+from tests.mysql.import_cases import Json, check_laws, dump, events, generated, start_import, write_lines
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.errors import ObjectStoreUnavailable
@@ -105,7 +106,7 @@ def test_every_form_of_a_file_gives_the_same_rows(world: World, connect: Connect
 
 def test_revisions_of_one_entity_keep_the_order_of_the_file(world: World) -> None:
     """Hundreds of revisions of two entities, interleaved, by eight writers."""
-    revisions = [item(number, f"label {n}") for n in range(150) for number in (1, 2)]
+    revisions = [labelled_item(number, f"label {n}") for n in range(150) for number in (1, 2)]
     path = write_lines(world.folder / "edits.jsonl", revisions)
     assert counts(world.load(path, threads=8)) == (2, 298, 0, 0, 0)
     for key in ("Q1", "Q2"):
@@ -114,8 +115,8 @@ def test_revisions_of_one_entity_keep_the_order_of_the_file(world: World) -> Non
 
 
 def test_two_files_of_one_entity_are_taken_in_their_order(world: World) -> None:
-    first = write_lines(world.folder / "first.jsonl", [item(1, "a", lastrevid=5)])
-    second = write_lines(world.folder / "second.jsonl", [item(1, "b", lastrevid=9)])
+    first = write_lines(world.folder / "first.jsonl", [labelled_item(1, "a", lastrevid=5)])
+    second = write_lines(world.folder / "second.jsonl", [labelled_item(1, "b", lastrevid=9)])
     assert counts(world.load(first, second)) == (1, 1, 0, 0, 0)
     assert counts(world.load(second, first)) == (0, 0, 2, 0, 0)
 
@@ -123,13 +124,13 @@ def test_two_files_of_one_entity_are_taken_in_their_order(world: World) -> None:
 def test_a_changed_entity_makes_the_next_revision_each_time(world: World) -> None:
     path = world.folder / "Q1.json"
     for number, label in enumerate(["a", "b", "c"]):
-        path.write_text(json.dumps(item(1, label, lastrevid=5), indent=2))
+        path.write_text(json.dumps(labelled_item(1, label, lastrevid=5), indent=2))
         assert counts(world.load(path)) == (int(number == 0), int(number > 0), 0, 0, 0)
     assert [number for _, _, _, number, _ in events(world.db)] == [5, 6, 7]
 
 
 def test_bad_lines_are_set_aside_with_line_reason_and_place_and_the_rest_goes_in(world: World) -> None:
-    good = [orjson.dumps(item(number)) for number in range(1, 6)]
+    good = [orjson.dumps(labelled_item(number)) for number in range(1, 6)]
     bad = {
         b'{"type":"item","id":"Q91",}': "broken JSON",
         b'{"type":"item","id":"Q92","labels":{"en":{"language":"en","value":"\xff"}}}': "not UTF-8",
@@ -165,9 +166,9 @@ def test_bad_lines_are_set_aside_with_line_reason_and_place_and_the_rest_goes_in
 
 
 def test_a_broken_snak_costs_only_itself_and_is_counted_with_its_place(world: World) -> None:
-    snak = {"snaktype": "value", "property": "P1", "datavalue": {"type": "quantity", "value": {"amount": "+5"}}}
-    claims = {"P1": [{"id": f"Q2${number}", "rank": "normal", "mainsnak": snak} for number in range(7)]}
-    path = write_lines(world.folder / "broken.jsonl", [item(1), item(2, claims=claims)])
+    no_unit = snak("P1", datavalue("quantity", {"amount": "+5"}))
+    claims = by_property(*(statement(f"Q2${number}", no_unit) for number in range(7)))
+    path = write_lines(world.folder / "broken.jsonl", [labelled_item(1), labelled_item(2, claims=claims)])
     report = world.load(path)
     assert counts(report) == (2, 0, 0, 0, 0)
     assert (report.broken_snaks, len(report.broken_examples)) == (7, 5)
@@ -176,9 +177,9 @@ def test_a_broken_snak_costs_only_itself_and_is_counted_with_its_place(world: Wo
 
 
 def test_a_rejected_line_that_was_put_right_goes_in_at_the_next_run(world: World) -> None:
-    path = write_lines(world.folder / "one.jsonl", [item(1), {"type": "item"}])
+    path = write_lines(world.folder / "one.jsonl", [labelled_item(1), {"type": "item"}])
     assert counts(world.load(path)) == (1, 0, 0, 0, 1)
-    write_lines(path, [item(1), item(2)])
+    write_lines(path, [labelled_item(1), labelled_item(2)])
     assert counts(world.load(path)) == (1, 0, 1, 0, 0)
     assert not (world.folder / "one.jsonl.rejected.jsonl").exists()
 
@@ -188,7 +189,7 @@ def test_what_the_database_refuses_is_set_aside_like_a_bad_line(world: World) ->
         "INSERT INTO entity_revisions (entity_id, revision_id, operation, content_hash, snapshot_key, snapshot_bytes)"
         " VALUES ('Q2', 1, 'create', '', '', 0)"
     )
-    path = write_lines(world.folder / "three.jsonl", [item(1), item(2), item(3)])
+    path = write_lines(world.folder / "three.jsonl", [labelled_item(1), labelled_item(2), labelled_item(3)])
     assert counts(world.load(path)) == (2, 0, 0, 0, 1)
     (entry,) = world.rejected("three.jsonl")
     assert (entry["line"], entry["entity_id"]) == (2, "Q2")
@@ -208,7 +209,7 @@ def test_rejected_lines_go_to_a_folder_when_one_is_named_each_input_to_its_own_f
 
 def test_an_import_that_cannot_set_rejected_lines_aside_stops_and_says_so(world: World) -> None:
     """A link in the place of the file could lead anywhere, so it is not followed."""
-    path = write_lines(world.folder / "x.jsonl", [{"type": "item"}, *[item(n) for n in range(1, 50)]])
+    path = write_lines(world.folder / "x.jsonl", [{"type": "item"}, *[labelled_item(n) for n in range(1, 50)]])
     target = world.folder / "precious"
     target.write_text("keep")
     (world.folder / "x.jsonl.rejected.jsonl").symlink_to(target)
@@ -236,21 +237,21 @@ def test_of_a_truncated_file_what_came_before_goes_in_and_the_whole_file_complet
 
 
 def test_a_file_that_is_not_there_is_trouble_and_the_others_go_in(world: World) -> None:
-    path = write_lines(world.folder / "one.jsonl", [item(1)])
+    path = write_lines(world.folder / "one.jsonl", [labelled_item(1)])
     report = world.load(world.folder / "missing.json", world.folder, path)
     assert report.created == 1
     assert [str(world.folder / "missing.json") in report.trouble[0], "folder" in report.trouble[1]] == [True, True]
 
 
 def test_redirects_come_and_go(world: World) -> None:
-    redirect = world.folder / "redirect.json"
-    redirect.write_text(json.dumps({"entity": "Q2", "redirect": "Q1"}))
-    path = write_lines(world.folder / "items.jsonl", [item(1), item(2)])
-    assert counts(world.load(path, redirect)) == (2, 1, 0, 0, 0)
+    moved = world.folder / "redirect.json"
+    moved.write_text(json.dumps(redirect("Q2", "Q1")))
+    path = write_lines(world.folder / "items.jsonl", [labelled_item(1), labelled_item(2)])
+    assert counts(world.load(path, moved)) == (2, 1, 0, 0, 0)
     assert world.db.query("SELECT entity_id, redirects_to FROM entity_redirects") == [("Q2", "Q1")]
-    asked = {"entities": {"Q2": {**item(1), "redirects": {"from": "Q2", "to": "Q1"}}}}
-    redirect.write_text(json.dumps(asked))
-    assert counts(world.load(redirect)) == (0, 0, 2, 0, 0)
+    asked = {"entities": {"Q2": {**labelled_item(1), "redirects": {"from": "Q2", "to": "Q1"}}}}
+    moved.write_text(json.dumps(asked))
+    assert counts(world.load(moved)) == (0, 0, 2, 0, 0)
     check_laws(world.db, world.objects)
 
 
@@ -342,7 +343,7 @@ def test_an_error_that_nobody_expects_ends_the_import_though_other_writers_wait_
                 raise ZeroDivisionError("unforeseen")
             raise ObjectStoreUnavailable("away")
 
-    path = write_lines(world.folder / "x.jsonl", [item(number) for number in range(1, 40)])
+    path = write_lines(world.folder / "x.jsonl", [labelled_item(number) for number in range(1, 40)])
     broken = RevisionStore(world.db, Broken(world.objects._store, "revisions"))
     with pytest.raises(ZeroDivisionError, match="unforeseen"):
         import_files([path], broken)

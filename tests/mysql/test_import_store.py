@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.mysql.import_cases import Json, check_laws, dump, events, item
+from tests.build.wikibase import by_property, entity_value, labelled_item, redirect, snak, statement, term
+from tests.mysql.import_cases import Json, check_laws, dump, events
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.entity.check import Entity, check_entity
@@ -32,7 +33,7 @@ def store(db: Database, objects: ObjectStore) -> RevisionStore:
 
 
 def entity(number: int = 1, label: str = "one", **more: Any) -> Entity:
-    return check_entity(item(number, label, **more))
+    return check_entity(labelled_item(number, label, **more))
 
 
 def outcome(result: WriteResult) -> tuple[str, int, int | None]:
@@ -47,7 +48,7 @@ def test_a_new_entity_gets_a_snapshot_a_revision_a_head_rows_and_an_event(
     assert head is not None and revision is not None
     assert (head.revision_id, head.is_deleted, head.is_redirect) == (70, False, False)
     assert (revision.operation, revision.parent_revision_id) == ("create", None)
-    assert orjson.loads(store.snapshot(revision)) == item(1, lastrevid=70, modified="2025-01-15T10:30:00Z")
+    assert orjson.loads(store.snapshot(revision)) == labelled_item(1, lastrevid=70, modified="2025-01-15T10:30:00Z")
     assert events(db) == [("entitybase.entity_change", "Q1", "Q1", 70, "create")]
     check_laws(db, objects)
 
@@ -112,19 +113,9 @@ def test_an_edit_takes_out_what_is_gone_adds_what_is_new_and_leaves_what_stays(
     """added_at tells when a backlink came, so a row that stays is not written again."""
 
     def linking(*targets: str) -> Entity:
-        value = {"type": "wikibase-entityid"}
-        claims = [
-            {
-                "id": f"Q1${target}",
-                "mainsnak": {
-                    "snaktype": "value",
-                    "property": "P1",
-                    "datavalue": {**value, "value": {"entity-type": "item", "id": target}},
-                },
-            }
-            for target in targets
-        ]
-        return entity(claims={"P1": claims})
+        return entity(
+            claims=by_property(*(statement(f"Q1${target}", snak("P1", entity_value(target))) for target in targets))
+        )
 
     store.write(linking("Q5", "Q6"))
     db.execute("UPDATE entity_backlinks SET added_at = '2001-01-01'")
@@ -138,12 +129,12 @@ def test_a_redirect_takes_the_rows_away_and_its_end_brings_them_back(
     store: RevisionStore, db: Database, objects: ObjectStore
 ) -> None:
     store.write(entity(2, "two"))
-    redirect = check_entity({"entity": "Q2", "redirect": "Q1"})
-    assert outcome(store.write(redirect)) == ("updated", 2, 1)
+    moved = check_entity(redirect("Q2", "Q1"))
+    assert outcome(store.write(moved)) == ("updated", 2, 1)
     assert db.query("SELECT entity_id, redirects_to FROM entity_redirects") == [("Q2", "Q1")]
     assert db.query("SELECT * FROM terms") == []
     check_laws(db, objects)
-    assert outcome(store.write(redirect)) == ("unchanged", 2, None)
+    assert outcome(store.write(moved)) == ("unchanged", 2, None)
     assert outcome(store.write(entity(2, "two"))) == ("updated", 3, 2)
     assert db.query("SELECT * FROM entity_redirects") == []
     check_laws(db, objects)
@@ -171,7 +162,7 @@ def test_editor_and_summary_go_into_the_revision_and_the_event(store: RevisionSt
 
 def test_terms_of_every_plane_and_length_are_stored(store: RevisionStore, db: Database, objects: ObjectStore) -> None:
     texts = ["\U0001f600" * 3000, "a\x00b", "x ", "x", "ß", "SS", "é", "e\u0301", "\\'\"%s", ""]
-    aliases = {"en": [{"language": "en", "value": text} for text in texts]}
+    aliases = {"en": [term(text) for text in texts]}
     store.write(entity(aliases=aliases))
     assert {row[0] for row in db.query("SELECT value FROM terms WHERE term_type = 'alias'")} == {
         text[:2500] for text in texts

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.mysql.import_cases import Json, dump, events, item
+from tests.build.wikibase import item, labelled_item, terms
+from tests.mysql.import_cases import Json, dump, events
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
 from wbd.entity.ids import EntityType
@@ -46,10 +47,10 @@ def labels(revisions: Revisions, entity_id: str = "Q1") -> list[str]:
 
 
 def test_put_creates_edits_and_leaves_equal_content_alone(revisions: Revisions, db: Database) -> None:
-    assert revisions.put(item(1, "a"), user_id=7, summary="first") == WriteResult("Q1", Outcome.CREATED, 1)
-    assert revisions.put(item(1, "b"), user_id=8) == WriteResult("Q1", Outcome.UPDATED, 2, 1)
+    assert revisions.put(labelled_item(1, "a"), user_id=7, summary="first") == WriteResult("Q1", Outcome.CREATED, 1)
+    assert revisions.put(labelled_item(1, "b"), user_id=8) == WriteResult("Q1", Outcome.UPDATED, 2, 1)
     before = dump(db)
-    assert revisions.put(item(1, "b")) == WriteResult("Q1", Outcome.UNCHANGED, 2)
+    assert revisions.put(labelled_item(1, "b")) == WriteResult("Q1", Outcome.UNCHANGED, 2)
     assert dump(db) == before
     assert [event[2:] for event in events(db)] == [("Q1", 1, "create"), ("Q1", 2, "update")]
     stored = revisions.get("Q1")
@@ -61,10 +62,10 @@ def test_put_creates_edits_and_leaves_equal_content_alone(revisions: Revisions, 
 
 def test_the_revision_that_the_json_names_is_replaced_by_the_one_that_is_written(revisions: Revisions) -> None:
     """An API process puts what it got; the import's rules for lastrevid would skip numbers, or call this a repeat."""
-    revisions.put(item(1, "a"))
-    revisions.put(item(1, "b"))
+    revisions.put(labelled_item(1, "a"))
+    revisions.put(labelled_item(1, "b"))
     for label, lastrevid in [("c", 900), ("a", 1), ("d", 2)]:
-        revisions.put(item(1, label, lastrevid=lastrevid, modified="2001-01-01T00:00:00Z"))
+        revisions.put(labelled_item(1, label, lastrevid=lastrevid, modified="2001-01-01T00:00:00Z"))
     assert labels(revisions) == ["d", "a", "c", "b", "a"]
     stored = revisions.get("Q1")
     assert stored is not None and stored.data["lastrevid"] == 5
@@ -73,7 +74,7 @@ def test_the_revision_that_the_json_names_is_replaced_by_the_one_that_is_written
 
 
 def test_text_is_read_strictly(revisions: Revisions) -> None:
-    assert revisions.put(orjson.dumps(item(1))).outcome is Outcome.CREATED
+    assert revisions.put(orjson.dumps(labelled_item(1))).outcome is Outcome.CREATED
     with pytest.raises(BadEntity, match="given twice") as caught:
         revisions.put(b'{"type":"item","id":"Q2","labels":{},"claims":{"P31":[],"P31":[]}}')
     assert caught.value.place == "claims.P31"
@@ -91,15 +92,15 @@ class Foreign:
 @pytest.mark.parametrize(
     ("entity", "place"),
     [
-        ({"type": "item", "id": "Q01"}, "id"),
-        ({"type": "item", "id": "L1-F1"}, "id"),
+        (item("Q01"), "id"),
+        (item("L1-F1"), "id"),
         ({"type": "item"}, "id"),
-        (item(1, claims={"P31": [{"id": "x"}]}), "claims.P31[0].mainsnak"),
-        ({"type": "item", "id": "Q1", "labels": {"en": {"language": "en", "value": 5}}}, "labels.en.value"),
-        (item(1, claims={"P31": [Foreign()]}), "claims.P31[0]"),
-        (item(1, claims={"P31": [{"rank": 2**70}]}), "claims.P31[0].rank"),
-        (item(1, "half \ud800"), "labels.en.value"),
-        (item(1, aliases={"en": [float("nan")]}), "aliases.en[0]"),
+        (labelled_item(1, claims={"P31": [{"id": "x"}]}), "claims.P31[0].mainsnak"),
+        (item(labels=terms(en=5)), "labels.en.value"),
+        (labelled_item(1, claims={"P31": [Foreign()]}), "claims.P31[0]"),
+        (labelled_item(1, claims={"P31": [{"rank": 2**70}]}), "claims.P31[0].rank"),
+        (labelled_item(1, "half \ud800"), "labels.en.value"),
+        (labelled_item(1, aliases={"en": [float("nan")]}), "aliases.en[0]"),
         ({"id": "Q1", "redirect": "P1"}, "redirect"),
         ({"id": "Q1", "redirect": "Q1"}, "redirect"),
     ],
@@ -114,11 +115,11 @@ def test_a_bad_entity_is_refused_with_its_json_place(revisions: Revisions, entit
 @pytest.mark.parametrize(
     ("call", "place"),
     [
-        (lambda r: r.put(item(1), user_id=0), "user_id"),
-        (lambda r: r.put(item(1), user_id=2**32), "user_id"),
-        (lambda r: r.put(item(1), user_id=True), "user_id"),
-        (lambda r: r.put(item(1), summary="\udc00"), "summary"),
-        (lambda r: r.put(item(1), base_revision_id=-1), "base_revision_id"),
+        (lambda r: r.put(labelled_item(1), user_id=0), "user_id"),
+        (lambda r: r.put(labelled_item(1), user_id=2**32), "user_id"),
+        (lambda r: r.put(labelled_item(1), user_id=True), "user_id"),
+        (lambda r: r.put(labelled_item(1), summary="\udc00"), "summary"),
+        (lambda r: r.put(labelled_item(1), base_revision_id=-1), "base_revision_id"),
         (lambda r: r.delete("x"), "entity_id"),
         (lambda r: r.delete("L1-F1"), "entity_id"),
         (lambda r: r.delete("Q1", base_revision_id="1"), "base_revision_id"),
@@ -139,43 +140,43 @@ def test_a_bad_argument_is_refused_by_its_name(
 
 
 def test_an_edit_of_an_older_revision_is_a_conflict(revisions: Revisions, db: Database) -> None:
-    revisions.put(item(1, "a"))
-    revisions.put(item(1, "b"), base_revision_id=1)
+    revisions.put(labelled_item(1, "a"))
+    revisions.put(labelled_item(1, "b"), base_revision_id=1)
     before = dump(db)
     for base, message in [(1, "edit of r1, but the head is r2"), (0, "expected no entity under this id"), (3, "r3")]:
         with pytest.raises(HeadMoved, match=message):
-            revisions.put(item(1, "c"), base_revision_id=base)
+            revisions.put(labelled_item(1, "c"), base_revision_id=base)
         with pytest.raises(HeadMoved, match=message):
             revisions.delete("Q1", base_revision_id=base)
     with pytest.raises(HeadMoved, match="edit of r4, but no revision is stored"):
-        revisions.put(item(2), base_revision_id=4)
+        revisions.put(labelled_item(2), base_revision_id=4)
     assert dump(db) == before
-    assert revisions.put(item(2), base_revision_id=0).outcome is Outcome.CREATED
+    assert revisions.put(labelled_item(2), base_revision_id=0).outcome is Outcome.CREATED
 
 
 def test_an_edit_that_is_sent_again_is_found_done_though_its_base_is_gone(revisions: Revisions) -> None:
     """After a lost connection nobody knows whether the commit took effect; the same call finds out."""
-    revisions.put(item(1, "a"))
+    revisions.put(labelled_item(1, "a"))
     for outcome in (Outcome.UPDATED, Outcome.UNCHANGED):
-        assert revisions.put(item(1, "b"), base_revision_id=1).outcome is outcome
+        assert revisions.put(labelled_item(1, "b"), base_revision_id=1).outcome is outcome
     for outcome in (Outcome.UPDATED, Outcome.UNCHANGED):
         assert revisions.delete("Q1", base_revision_id=2).outcome is outcome
 
 
 def test_a_deleted_entity_comes_back_by_put(revisions: Revisions, db: Database) -> None:
-    revisions.put(item(1, "a"))
+    revisions.put(labelled_item(1, "a"))
     assert revisions.delete("Q1", user_id=3, summary="spam") == WriteResult("Q1", Outcome.UPDATED, 2, 1)
     deleted = revisions.get("Q1")
     assert deleted is not None and deleted.revision.is_deletion
     assert (deleted.snapshot, deleted.data) == (b"", {})
-    assert revisions.put(item(1, "a"), base_revision_id=2) == WriteResult("Q1", Outcome.UPDATED, 3, 2)
+    assert revisions.put(labelled_item(1, "a"), base_revision_id=2) == WriteResult("Q1", Outcome.UPDATED, 3, 2)
     assert [one.operation for one in revisions.history("Q1")] == ["create", "delete", "create"]
     assert [event[-1] for event in events(db)] == ["create", "delete", "create"]
 
 
 def test_a_redirect_needs_an_entity_and_a_target_that_stands(revisions: Revisions, db: Database) -> None:
     for number in (1, 2, 3):
-        revisions.put(item(number, str(number)))
+        revisions.put(labelled_item(number, str(number)))
     assert revisions.redirect("Q2", "Q1", summary="merged") == WriteResult("Q2", Outcome.UPDATED, 2, 1)
     assert revisions.redirect("Q2", "Q1") == WriteResult("Q2", Outcome.UNCHANGED, 2)
     stored = revisions.get("Q2")
@@ -191,13 +192,13 @@ def test_a_redirect_needs_an_entity_and_a_target_that_stands(revisions: Revision
     revisions.delete("Q1")
     with pytest.raises(NoSuchEntity, match="Q1: deleted in r2"):
         revisions.redirect("Q3", "Q1")
-    revisions.put(item(2, "on its own again"))
+    revisions.put(labelled_item(2, "on its own again"))
     assert db.query("SELECT COUNT(*) FROM entity_redirects") == [(0,)]
 
 
 def test_history_comes_in_pages_the_latest_first(revisions: Revisions) -> None:
     for number in range(1, 8):
-        revisions.put(item(1, f"label {number}"))
+        revisions.put(labelled_item(1, f"label {number}"))
     first = [one.revision_id for one in revisions.history("Q1", limit=3)]
     second = [one.revision_id for one in revisions.history("Q1", limit=3, before=first[-1])]
     assert (first, second) == ([7, 6, 5], [4, 3, 2])
@@ -207,7 +208,7 @@ def test_history_comes_in_pages_the_latest_first(revisions: Revisions) -> None:
 
 def test_what_is_not_there_is_none_and_a_lost_snapshot_an_error(revisions: Revisions, objects: ObjectStore) -> None:
     assert revisions.get("Q1") is None
-    revisions.put(item(1))
+    revisions.put(labelled_item(1))
     assert revisions.get("Q1", 2) is None
     stored = revisions.get("Q1")
     assert stored is not None
@@ -221,11 +222,11 @@ def test_the_id_of_a_new_entity_is_never_reserved_later(revisions: Revisions, db
     table = RangeTable(db)
     table.ensure_rows()
     reserved = table.reserve(EntityType.ITEM, 100)
-    revisions.put(item(reserved.last))
+    revisions.put(labelled_item(reserved.last))
     assert imported_to(db) == 0
-    revisions.put(item(reserved.last + 500))
+    revisions.put(labelled_item(reserved.last + 500))
     assert imported_to(db) == reserved.last + 500
-    revisions.put(item(reserved.last + 400))
+    revisions.put(labelled_item(reserved.last + 400))
     assert imported_to(db) == reserved.last + 500
     assert table.reserve(EntityType.ITEM, 100).first > reserved.last + 500
 
@@ -258,7 +259,7 @@ def test_of_several_edits_of_one_revision_exactly_one_wins(
     writers = [Revisions(RevisionStore(connect(), objects)) for _ in range(4)]
     for base in range(10):
         edits = [
-            partial(writer.put, item(1, f"{base}/{number}"), base_revision_id=base)
+            partial(writer.put, labelled_item(1, f"{base}/{number}"), base_revision_id=base)
             for number, writer in enumerate(writers)
         ]
         results = race(edits)
@@ -273,7 +274,7 @@ def test_without_a_base_every_edit_becomes_a_revision(
     connect: Callable[[], Database], objects: ObjectStore, db: Database
 ) -> None:
     writers = [Revisions(RevisionStore(connect(), objects)) for _ in range(4)]
-    results = race([partial(writer.put, item(1, str(number))) for number, writer in enumerate(writers)])
+    results = race([partial(writer.put, labelled_item(1, str(number))) for number, writer in enumerate(writers)])
     assert sorted(one.revision_id for one in results if isinstance(one, WriteResult)) == [1, 2, 3, 4]
     assert sorted(labels(writers[0])) == ["0", "1", "2", "3"]
 
@@ -283,10 +284,10 @@ def test_an_edit_and_a_deletion_of_one_revision_do_not_both_win(
 ) -> None:
     one, other = (Revisions(RevisionStore(connect(), objects)) for _ in range(2))
     for base in range(1, 12, 2):
-        one.put(item(1, f"start {base}"), base_revision_id=base - 1)
+        one.put(labelled_item(1, f"start {base}"), base_revision_id=base - 1)
         results = race(
             [
-                partial(one.put, item(1, f"edit {base}"), base_revision_id=base),
+                partial(one.put, labelled_item(1, f"edit {base}"), base_revision_id=base),
                 partial(other.delete, "Q1", base_revision_id=base),
             ]
         )
@@ -300,8 +301,8 @@ def test_two_redirects_that_point_at_each_other_are_not_both_made(
     one, other = (Revisions(RevisionStore(connect(), objects)) for _ in range(2))
     for number in range(1, 20, 2):
         a, b = f"Q{number}", f"Q{number + 1}"
-        one.put(item(number))
-        one.put(item(number + 1))
+        one.put(labelled_item(number))
+        one.put(labelled_item(number + 1))
         results = race([partial(one.redirect, a, b), partial(other.redirect, b, a)])
         assert sorted(type(result).__name__ for result in results) == ["EditRefused", "WriteResult"]
 
@@ -325,7 +326,7 @@ def test_after_any_edits_the_numbers_have_no_gap_and_the_head_is_the_last_of_the
         entity_id, other = f"Q{number}", f"Q{3 - number}"
         try:
             if verb == "put":
-                result = revisions.put(item(number, label))
+                result = revisions.put(labelled_item(number, label))
             elif verb == "redirect":
                 result = revisions.redirect(entity_id, other)
             else:

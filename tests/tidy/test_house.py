@@ -19,7 +19,12 @@ from wbd.settings.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "wbd").rglob("*.py"))
-C_SOURCES = sorted(path for folder in ("wbd", "tests") for path in (ROOT / folder).rglob("*.[ch]"))
+ALL_SOURCES = sorted(
+    path
+    for folder in ("wbd", "tests", "bench", "scripts")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".c", ".h")
+)
 MAX_LINES = 500
 
 
@@ -43,7 +48,7 @@ def leaks_a_place(text: str) -> bool:
     return bool(re.search(r"/work/|/root/|/tmp/w/", text))
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *C_SOURCES], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", ALL_SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_source_file_is_over_500_lines(path: Path) -> None:
     assert not too_long(path.read_text())
 
