@@ -89,7 +89,7 @@ class DiffView:
         yield self._line(f"+++ {new}", _BOLD)
 
     def _line(self, text: str, color: str) -> str:
-        safe = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04X}", text)
+        safe = _UNSAFE.sub(lambda unsafe: f"\\u{ord(unsafe[0]):04X}", text)
         return f"{color}{safe}{_PLAIN}\n" if self._color else f"{safe}\n"
 
 

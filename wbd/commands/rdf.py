@@ -154,18 +154,18 @@ def diff(args: argparse.Namespace) -> int:
         )
     context = Wiki(settings).mapping(args.flavour or "full")
     if old.is_json or new.is_json:
-        found, prefixes = _diff_json(old, new, args.entity, context), dict[str, str]()
+        change, prefixes = _diff_json(old, new, args.entity, context), dict[str, str]()
     else:
         _refuse(args.entity, "--entity", "entity JSON")
         _refuse(args.flavour, "--flavour", "entity JSON")
-        found, prefixes = _diff_rdf(old, new, args.keep_labels, context)
+        change, prefixes = _diff_rdf(old, new, args.keep_labels, context)
     if not args.quiet:
         try:
-            _show(args, found, DiffView(context.vocabulary, prefixes, color=wants_color(args.color)), context)
+            _show(args, change, DiffView(context.vocabulary, prefixes, color=wants_color(args.color)), context)
         except BrokenPipeError:
-            # The reader has seen enough; that changes nothing about what was found.
+            # The reader has seen enough; the exit code still tells whether the sides differ.
             leave_quietly()
-    return _DIFFERENT if found else _SAME
+    return _DIFFERENT if change else _SAME
 
 
 def _refuse(value: object, option: str, wanted: str) -> None:
@@ -190,10 +190,10 @@ def _diff_rdf(old: RdfFile, new: RdfFile, keep_labels: bool, context: MappingCon
         has_own_labels(document, file.data) for document, file in zip(documents, (old, new), strict=True)
     )
     try:
-        found = diff_documents(*documents, context.vocabulary, keep_labels=keep)
+        change = diff_documents(*documents, context.vocabulary, keep_labels=keep)
     except GraphTooHard as error:
         raise error.at(f"{old.name}, {new.name}", ": ") from error
-    return found, {**documents[0].prefixes, **documents[1].prefixes}
+    return change, {**documents[0].prefixes, **documents[1].prefixes}
 
 
 def _read_both(old: RdfFile, new: RdfFile) -> tuple[Document, Document]:
@@ -215,27 +215,27 @@ def _read(file: RdfFile) -> Document:
         raise error.at(file.name, ": ") from error
 
 
-def _show(args: argparse.Namespace, found: RdfDiff, view: DiffView, context: MappingContext) -> None:
+def _show(args: argparse.Namespace, change: RdfDiff, view: DiffView, context: MappingContext) -> None:
     # Names of files can hold bytes that are no UTF-8.
     names = [
         shown_name(name).encode(errors="surrogateescape").decode(errors="replace") for name in (args.old, args.new)
     ]
     if args.json:
         parts = {
-            "added": found.added,
-            "removed": found.removed,
-            "linked_shared": found.linked_shared,
-            "unlinked_shared": found.unlinked_shared,
+            "added": change.added,
+            "removed": change.removed,
+            "linked_shared": change.linked_shared,
+            "unlinked_shared": change.unlinked_shared,
         }
         shown: dict[str, Any] = dict(parts)
         if args.format is not None:
             shown = {key: write_lines(lines, args.format, context.vocabulary) for key, lines in parts.items()}
-        result = {"old": names[0], "new": names[1], "same": not found, **shown}
+        result = {"old": names[0], "new": names[1], "same": not change, **shown}
         write_out([orjson.dumps(result, option=orjson.OPT_INDENT_2).decode(), "\n"])
-    elif found and args.format in (None, "turtle"):
-        write_out(view.turtle(names[0], names[1], found))
-    elif found:
-        write_out(view.text(names[0], names[1], found, args.format))
+    elif change and args.format in (None, "turtle"):
+        write_out(view.turtle(names[0], names[1], change))
+    elif change:
+        write_out(view.text(names[0], names[1], change, args.format))
 
 
 def rdf(args: argparse.Namespace) -> int:

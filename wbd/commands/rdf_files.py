@@ -121,18 +121,18 @@ def one_entity(file: RdfFile, entity_id: str | None = None) -> dict[str, Any] | 
     """
     if file.media_type is None:
         return None
-    found: dict[str, Any] | None = None
+    chosen: dict[str, Any] | None = None
     for entity in entities(file):
         if entity_id is not None and entity.get("id", entity.get("entity")) != entity_id:
             continue
-        if found is not None:
+        if chosen is not None:
             raise BadInput("holds several entities; name one: --entity ID", file.name)
-        found = entity
+        chosen = entity
         if entity_id is not None:
-            return found
-    if found is None:
+            return chosen
+    if chosen is None:
         raise BadInput(f"holds no entity {entity_id}" if entity_id else "holds no entity", file.name)
-    return found
+    return chosen
 
 
 def entities(file: RdfFile) -> Iterator[dict[str, Any]]:

@@ -186,10 +186,10 @@ class Vocabulary:
         namespaces = self.namespaces
         local = entity_id
         if ":" in entity_id:
-            repository, _, rest = entity_id.partition(":")
+            repository, _, own_id = entity_id.partition(":")
             foreign: Mapping[str, Namespaces] = self.__dict__["_foreign"]
             if repository in foreign:
-                namespaces, local = foreign[repository], rest
+                namespaces, local = foreign[repository], own_id
             local = local.removeprefix(":").replace(":", ".")
         return namespaces, local
 
