@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.build.wikibase import by_property, entity_value, labelled_item, redirect, snak, statement, term
+from tests.build.wikibase import by_property, entity_value, labelled_item, redirect, snak, statement, term, terms
 from tests.mysql.import_cases import Json, check_laws, dump, events
 from wbd.engines.mysql import Database
 from wbd.engines.objects import ObjectStore, open_store
@@ -161,13 +161,16 @@ def test_editor_and_summary_go_into_the_revision_and_the_event(store: RevisionSt
 
 
 def test_terms_of_every_plane_and_length_are_stored(store: RevisionStore, db: Database, objects: ObjectStore) -> None:
+    """As Wikibase keeps them: aliases are trimmed, and an empty term is none."""
+    query = "SELECT value FROM terms WHERE term_type = %s"
     texts = ["\U0001f600" * 3000, "a\x00b", "x ", "x", "ß", "SS", "é", "e\u0301", "\\'\"%s", ""]
     aliases = {"en": [term(text) for text in texts]}
-    store.write(entity(aliases=aliases))
-    assert {row[0] for row in db.query("SELECT value FROM terms WHERE term_type = 'alias'")} == {
-        text[:2500] for text in texts
-    }
-    store.write(entity(label="other", aliases=aliases))
+    descriptions = terms(en="x ", de="x", fr="")
+    store.write(entity(aliases=aliases, descriptions=descriptions))
+    stored = {kind: {row[0] for row in db.query(query, (kind,))} for kind in ("alias", "description")}
+    assert stored["alias"] == {text[:2500] for text in texts if text not in ("x ", "")}
+    assert stored["description"] == {"x ", "x"}
+    store.write(entity(label="other", aliases=aliases, descriptions=descriptions))
     check_laws(db, objects)
 
 
