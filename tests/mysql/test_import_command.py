@@ -37,7 +37,7 @@ def test_a_missing_file_beside_another_does_not_hide_what_went_in(
     assert "missing.json: not readable" in err
 
 
-@pytest.mark.parametrize("content", [b"", b"[\n]\n", gzip.compress(b"", mtime=0)], ids=["empty", "no entities", "empty gzip"])
+@pytest.mark.parametrize("content", [b"", b"[\n]\n", gzip.compress(b"", mtime=0)], ids=["empty", "array", "gzip"])
 def test_an_import_of_nothing_warns(db: Database, address: DatabaseAddress, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "nothing.json"
     path.write_bytes(content)
