@@ -121,8 +121,8 @@ def free_port() -> int:
 
 def s3_binary() -> Path | None:
     """Return the production-grade S3 server that scripts/install-s3-server.sh built, None where it could not."""
-    found = sorted(wbd_cache_dir().glob("versitygw-*/versitygw"))
-    return found[-1] if found else None
+    programs = sorted(wbd_cache_dir().glob("versitygw-*/versitygw"))
+    return programs[-1] if programs else None
 
 
 def s3_server(folder: Path, binary: Path | None) -> Iterator[S3Server]:

@@ -19,10 +19,10 @@ def munged(lines: Iterable[str], entity_id: str, vocabulary: Vocabulary) -> set[
     """Rewrite a full mapping, with the rules of the updater's munger stated over single triples."""
     entity = f"<{vocabulary.entity_iri(entity_id)}>"
     document = f"<{vocabulary.data_base}{entity_id}>"
-    found = set()
+    triples = set()
     for line in lines:
-        subject, predicate, rest = line.split(" ", 2)
-        kind = rest.removesuffix(" .")
+        subject, predicate, target = line.split(" ", 2)
+        kind = target.removesuffix(" .")
         of_entity = subject == entity or subject.startswith(f"{entity[:-1]}-")
         if subject == document:
             if predicate not in MOVED and not predicate.startswith(f"<{WIKIBASE}"):
@@ -33,8 +33,8 @@ def munged(lines: Iterable[str], entity_id: str, vocabulary: Vocabulary) -> set[
                 continue
         elif of_entity and (predicate in DROPPED_NAMES or (predicate == LABEL and entity_id[0] == "L")):
             continue
-        made = f"{subject} {predicate} {rest}"
+        made = f"{subject} {predicate} {target}"
         if "_:" in subject or kind.startswith("_:"):
             made = re.sub(r"(?<![^ ])_:([0-9a-f]{32})", rf"<{vocabulary.skolem_base}\1>", made)
-        found.add(made)
-    return found
+        triples.add(made)
+    return triples

@@ -82,12 +82,12 @@ def until(condition: Callable[[], bool], *members: tuple[GroupConsumer, Callable
 
 def drained(member: GroupConsumer) -> list[int]:
     """Return what is left for *member*: all that comes until nothing has come for three seconds."""
-    rest = Collected()
+    later = Collected()
     last_mono_s = time.monotonic()
     while time.monotonic() - last_mono_s < 3.0:
-        if member.run_once(rest, 0.2) or not member.assigned:
+        if member.run_once(later, 0.2) or not member.assigned:
             last_mono_s = time.monotonic()
-    return rest.values
+    return later.values
 
 
 def test_every_message_comes_once_and_those_of_a_partition_in_order(join: Join) -> None:
@@ -143,8 +143,8 @@ def test_a_member_that_leaves_between_work_and_commit_leaves_its_batch_to_the_ne
     with pytest.raises(Ended):
         until(lambda: False, (first, work_and_end))
     first.close()
-    rest = drained(join())
-    counts = Counter(work.values + rest)
+    later = drained(join())
+    counts = Counter(work.values + later)
     assert set(counts) == set(range(MESSAGES))
     assert {value for value, count in counts.items() if count == 2} == set(work.values[-work.batches[-1] :])
 
@@ -174,13 +174,13 @@ while True:
     uncommitted = {int(value) for value in lines[-1].split()}
     assert killed.returncode == -9 and len(uncommitted) > 1, killed.stderr
     try:
-        rest = Collected()
-        until(lambda: len(rest.values) + len(seen) - len(uncommitted) >= MESSAGES, (survivor, rest))
+        later = Collected()
+        until(lambda: len(later.values) + len(seen) - len(uncommitted) >= MESSAGES, (survivor, later))
     finally:
         survivor.close()
-    assert set(seen) | set(rest.values) == set(range(MESSAGES))
-    assert uncommitted <= set(rest.values)
-    assert not (set(seen) - uncommitted) & set(rest.values), "what was committed did not come again"
+    assert set(seen) | set(later.values) == set(range(MESSAGES))
+    assert uncommitted <= set(later.values)
+    assert not (set(seen) - uncommitted) & set(later.values), "what was committed did not come again"
 
 
 def test_a_rebalance_hands_partitions_on_without_loss_or_a_step_back(

@@ -47,15 +47,15 @@ def connect(address: DatabaseAddress) -> Iterator[Connect]:
 @pytest.fixture
 def db(connect: Connect) -> Database:
     """A pool on a database with every table of this release."""
-    found = connect()
-    make_tables(found)
-    return found
+    made = connect()
+    make_tables(made)
+    return made
 
 
 @pytest.fixture
 def host(tmp_path: Path, address: DatabaseAddress, db: Database) -> Iterator[Host]:
     """A host without a worker yet."""
-    found = Host(tmp_path, address)
-    found.run_dir.mkdir(mode=0o700)
-    yield found
-    found.close()
+    made = Host(tmp_path, address)
+    made.run_dir.mkdir(mode=0o700)
+    yield made
+    made.close()

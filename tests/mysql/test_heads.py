@@ -121,12 +121,12 @@ def test_a_bound_ends_the_walk_of_a_shard(heads: Database) -> None:
 def test_a_stored_place_goes_on_with_another_page_size_and_other_shards(heads: Database) -> None:
     first = by_id(heads, limit=10)
     assert first.next_place is not None
-    rest = walked(lambda place: by_id(heads, place or str(first.next_place), limit=33))
-    assert [head.entity_id for head in first.heads] + rest == sorted(IDS)
+    later = walked(lambda place: by_id(heads, place or str(first.next_place), limit=33))
+    assert [head.entity_id for head in first.heads] + later == sorted(IDS)
     page = by_shard(heads, limit=30, shards={0: None, 1: None, 3: None})
     assert page.next_place is not None and page.heads[-1].shard == 1
-    rest = walked(lambda place: by_shard(heads, place or str(page.next_place), limit=3, shards={2: None}))
-    assert sorted(rest) == sorted(each for n, each in enumerate(IDS) if n % SHARDS == 2)
+    later = walked(lambda place: by_shard(heads, place or str(page.next_place), limit=3, shards={2: None}))
+    assert sorted(later) == sorted(each for n, each in enumerate(IDS) if n % SHARDS == 2)
 
 
 @pytest.mark.parametrize("place", ["Q1", "id ", "shard 1", "shard x 2026-01-01 Q1", "shard 1 yesterday Q1", "\x00"])

@@ -75,8 +75,8 @@ def test_removing_one_and_adding_the_other_gives_the_new_text(old: bytes, new: b
 def test_the_lines_of_a_result_are_unique_and_ascending_and_each_is_ended(old: bytes, new: bytes) -> None:
     for difference in (native(), difference_twin):
         for result in difference(old, new):
-            *rows, rest = result.split(b"\n")
-            assert rest == b"" and rows == sorted(set(rows))
+            *rows, after_last = result.split(b"\n")
+            assert after_last == b"" and rows == sorted(set(rows))
 
 
 @pytest.mark.parametrize(

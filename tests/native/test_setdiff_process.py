@@ -64,11 +64,11 @@ def saw_inside(difference: Difference) -> bool:
     state, seen, go = ["before"], [], threading.Lock()
     go.acquire()
 
-    def look() -> None:
+    def watch() -> None:
         with go:
             seen.append(state[0])
 
-    looker = threading.Thread(target=look)
+    looker = threading.Thread(target=watch)
     looker.start()
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1000.0)

@@ -222,11 +222,11 @@ def test_the_reduced_texts_have_what_differs_and_the_rows_the_unchanged_groups(c
     group = b"[%s]" % STATEMENT.replace(b'"P1"', b'"P1","datatype":"external-id"')
     old = item(labels=b'{"en":%s,"de":{"language":"de","value":1}}' % TERM, claims=b'{"P1":%s}' % group, id=b'"Q1"')
     new = item(labels=b'{"en":%s,"de":{"language":"de","value":12}}' % TERM, claims=b'{"P2":[],"P1":%s}' % group)
-    found = compared(compare, old, new)
-    assert found.old == b'{"type":"item","id":"Q1","labels":{"de":{"language":"de","value":1}}}'
-    assert found.new == b'{"type":"item","labels":{"de":{"language":"de","value":12}},"claims":{"P2":[]}}'
-    assert found.statements() == 1
-    (row,) = found.groups()
+    comparison = compared(compare, old, new)
+    assert comparison.old == b'{"type":"item","id":"Q1","labels":{"de":{"language":"de","value":1}}}'
+    assert comparison.new == b'{"type":"item","labels":{"de":{"language":"de","value":12}},"claims":{"P2":[]}}'
+    assert comparison.statements() == 1
+    (row,) = comparison.groups()
     assert old[row.start : row.start + row.size_bytes] == b'"P1":' + group
     assert (row.key_bytes, row.statements, row.identifiers, row.opaque) == (2, 1, 1, 0)
 
@@ -234,22 +234,22 @@ def test_the_reduced_texts_have_what_differs_and_the_rows_the_unchanged_groups(c
 @pytest.mark.parametrize(("reference", "opaque"), [(b"{}", True), (b'{"snaks":[]}', True), (b'{"hash":"0"}', False)])
 def test_a_group_is_opaque_if_a_reference_has_no_hash(compare: Compare, reference: bytes, opaque: bool) -> None:
     text = item(claims=b'{"P1":[%s],"P2":[]}' % (REFERENCES % (b'[{"hash":"0"},%s]' % reference)))
-    found = compared(compare, text, text)
-    assert [bool(row.opaque) for row in found.groups()] == [opaque, False]
-    assert found.any_opaque() == opaque
+    comparison = compared(compare, text, text)
+    assert [bool(row.opaque) for row in comparison.groups()] == [opaque, False]
+    assert comparison.any_opaque() == opaque
 
 
 def test_one_sitelink_that_differs_brings_the_others_along(compare: Compare) -> None:
     links = b'{"a":1,"b":2}'
     assert compared(compare, item(sitelinks=links), item(sitelinks=links))[:2] == (b'{"type":"item"}',) * 2
-    found = compared(compare, item(sitelinks=links), item(sitelinks=b'{"a":1}'))
-    assert found[:2] == (b'{"type":"item","sitelinks":{"a":1,"b":2}}', b'{"type":"item","sitelinks":{"a":1}}')
+    comparison = compared(compare, item(sitelinks=links), item(sitelinks=b'{"a":1}'))
+    assert comparison[:2] == (b'{"type":"item","sitelinks":{"a":1,"b":2}}', b'{"type":"item","sitelinks":{"a":1}}')
 
 
 def test_a_number_that_begins_another_one_is_not_taken_for_it(compare: Compare) -> None:
     assert compare(item(sitelinks=b"1"), item(sitelinks=b"12")) is None
-    found = compared(compare, item(sitelinks=b"12"), item(sitelinks=b"1"))
-    assert found[:2] == (b'{"type":"item","sitelinks":12}', b'{"type":"item","sitelinks":1}')
+    comparison = compared(compare, item(sitelinks=b"12"), item(sitelinks=b"1"))
+    assert comparison[:2] == (b'{"type":"item","sitelinks":12}', b'{"type":"item","sitelinks":1}')
 
 
 def labels(names: Iterable[int]) -> bytes:
@@ -260,11 +260,11 @@ def labels(names: Iterable[int]) -> bytes:
 def test_parts_behind_a_gap_of_the_window_are_found(compare: Compare, removed: int, unchanged: int) -> None:
     """The first row of the window is the type's."""
     old, new = item(labels=labels(range(removed + 1))), item(labels=labels([removed]))
-    found = compared(compare, old, new)
-    assert (b'"labels"' in found.new) == (not unchanged)
+    comparison = compared(compare, old, new)
+    assert (b'"labels"' in comparison.new) == (not unchanged)
     # New parts in any number make no gap.
-    found = compared(compare, new, old)
-    assert b'"labels"' not in found.old and len(orjson.loads(found.new)["labels"]) == removed
+    comparison = compared(compare, new, old)
+    assert b'"labels"' not in comparison.old and len(orjson.loads(comparison.new)["labels"]) == removed
 
 
 def test_only_bytes_are_snapshots() -> None:

@@ -17,9 +17,9 @@ SMALL = [dataclasses.replace(size, snapshot_bytes=min(size.snapshot_bytes, 6000)
 
 
 def small_cases() -> dict[str, Case]:
-    found, source = cases(SIZES[-1], None, MappingContext.wikidata())
+    made, source = cases(SIZES[-1], None, MappingContext.wikidata())
     assert source == "generated"
-    return {case.edit: case for case in found}
+    return {case.edit: case for case in made}
 
 
 def test_every_row_gets_figures_that_readme_and_terminal_can_show() -> None:

@@ -69,8 +69,8 @@ def test_an_id_that_comes_twice_is_caught() -> None:
 
 
 def test_percentiles_are_exact_below_and_above_a_millisecond() -> None:
-    found = Durations()
+    durations = Durations()
     for took_ns in range(1, 99):
-        found.counts[took_ns] += 1
-    found.stalls += [3_000_000, 2_000_000]
-    assert found.percentiles_us([50, 98, 99, 100]) == [0.05, 0.098, 2000.0, 3000.0]
+        durations.counts[took_ns] += 1
+    durations.stalls += [3_000_000, 2_000_000]
+    assert durations.percentiles_us([50, 98, 99, 100]) == [0.05, 0.098, 2000.0, 3000.0]

@@ -150,9 +150,9 @@ def check_everything_came_through(group: Group, replay: Replay) -> None:
 
 
 def test_status_shows_every_program_ready_for_people_and_for_programs(group: Group) -> None:
-    found = json.loads(group.wbd("status", "--json"))
-    assert found["ok"] is True
-    rows = {row["name"]: row for row in found["processes"]}
+    status = json.loads(group.wbd("status", "--json"))
+    assert status["ok"] is True
+    rows = {row["name"]: row for row in status["processes"]}
     assert set(rows) == {worker.name for worker in WORKERS} | {"mariadb", "kafka"}
     for worker in WORKERS:
         assert rows[worker.name]["ready"] is True

@@ -63,9 +63,9 @@ def test_the_group_works_on_servers_of_the_settings_and_starts_none_of_its_own(e
     settings = load(env).settings
     wbd(env, "up", "--detach")
     try:
-        found = json.loads(wbd(env, "status", "--json"))
-        assert {row["name"] for row in found["processes"]} == {worker.name for worker in WORKERS}
-        assert found["ok"] is True
+        status = json.loads(wbd(env, "status", "--json"))
+        assert {row["name"] for row in status["processes"]} == {worker.name for worker in WORKERS}
+        assert status["ok"] is True
         assert not (settings.state_dir / "mysql").exists()
         assert not (settings.state_dir / "kafka").exists()
         replay = Replay(settings.brokers(), settings.kafka_entity_diff_topic)

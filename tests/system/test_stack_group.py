@@ -212,9 +212,9 @@ def test_a_signal_in_the_foreground_stops_everything_in_order(group: Group, numb
     lines = read_until(process, "on_ready")
     assert "all ready" in lines[-2]
     process.send_signal(number)
-    rest, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
-    assert rest.splitlines() == ["stopping one", "stopping mariadb", "stopped"]
+    assert output.splitlines() == ["stopping one", "stopping mariadb", "stopped"]
     assert "stopped one while MariaDB" in group.log("one")
     assert group.left_over() == []
 
@@ -233,8 +233,8 @@ def test_down_ends_an_up_in_the_foreground(group: Group) -> None:
     process = foreground(group)
     read_until(process, "on_ready")
     assert group.down() is True
-    rest, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors, rest) == (0, "", "stopped\n")
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors, output) == (0, "", "stopped\n")
 
 
 def test_a_foreground_up_whose_supervisord_dies_ends_the_rest_and_says_so(group: Group) -> None:

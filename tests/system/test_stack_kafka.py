@@ -34,14 +34,14 @@ def publish(brokers: str, topic: str, value: bytes) -> None:
 def read(brokers: str, topic: str, count: int) -> list[bytes]:
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", "enable.auto.commit": False, **QUIET})
     consumer.assign([TopicPartition(topic, 0, 0)])
-    found: list[bytes] = []
+    values: list[bytes] = []
     try:
-        while len(found) < count:
+        while len(values) < count:
             message = consumer.poll(30)
-            assert message is not None, f"{len(found)} of {count} messages"
+            assert message is not None, f"{len(values)} of {count} messages"
             assert message.error() is None
-            found.append(message.value() or b"")
-        return found
+            values.append(message.value() or b"")
+        return values
     finally:
         consumer.close()
 

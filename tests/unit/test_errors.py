@@ -30,9 +30,9 @@ def drawn(text: str) -> dict[str, str]:
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
-    classes = [found for _, found in inspect.getmembers(errors, inspect.isclass) if issubclass(found, WbdError)]
+    classes = [member for _, member in inspect.getmembers(errors, inspect.isclass) if issubclass(member, WbdError)]
     assert drawn(errors.__doc__ or "") == {
-        found.__name__: "" if found is WbdError else found.__bases__[0].__name__ for found in classes
+        member.__name__: "" if member is WbdError else member.__bases__[0].__name__ for member in classes
     }
 
 

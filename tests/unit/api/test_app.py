@@ -30,8 +30,8 @@ def test_every_worker_of_the_table_has_its_health_and_another_name_is_404(
 ) -> None:
     servers.serve("entity_diff", report("entity_diff", own={"diffs_computed": 3}))
     client = TestClient(create_app(tmp_path))
-    found = client.get("/workers/entity_diff/health").json()
-    assert (found["status"], found["diffs_computed"]) == ("running", 3)
+    health = client.get("/workers/entity_diff/health").json()
+    assert (health["status"], health["diffs_computed"]) == ("running", 3)
     for worker in WORKERS:
         answer = client.get(f"/workers/{worker.name}/health")
         assert {"status", "last_heartbeat", "uptime_seconds"} <= set(answer.json())

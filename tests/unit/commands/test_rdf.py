@@ -132,10 +132,10 @@ def test_a_real_item_edited_in_one_qualifier_shows_exactly_that_change(capsys: C
     document = json.loads((CORPUS / "wikidata/json/Q42.json").read_bytes())
     write("a.json", document)
     statement, qualifier = next(
-        (statement, found)
+        (statement, qualifier)
         for group in document["entities"]["Q42"]["claims"].values()
         for statement in group
-        for found in (statement.get("qualifiers") or {}).get("P1545", ())
+        for qualifier in (statement.get("qualifiers") or {}).get("P1545", ())
     )
     was = qualifier["datavalue"]["value"]
     qualifier["datavalue"]["value"] = "edited"
@@ -161,14 +161,14 @@ def test_same_is_0_and_shows_nothing(capsys: Captured) -> None:
 def test_json_holds_all_that_changed_and_what_of_it_may_be_shared(capsys: Captured) -> None:
     two_revisions()
     assert main(["diff", "--json", "a.json", "b.json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert (found["old"], found["new"], found["same"]) == ("a.json", "b.json", False)
+    output = json.loads(capsys.readouterr().out)
+    assert (output["old"], output["new"], output["same"]) == ("a.json", "b.json", False)
     before, after = (
         set(map_entity(json.loads(Path(name).read_text()), MappingContext())) for name in ("q.json", "b.json")
     )
-    assert found["added"] == sorted(after - before) and found["removed"] == sorted(before - after)
-    assert found["linked_shared"] == [line for line in found["added"] if "/value/" in line.split(" ")[0]]
-    assert found["unlinked_shared"] == [line for line in found["removed"] if "/value/" in line.split(" ")[0]]
+    assert output["added"] == sorted(after - before) and output["removed"] == sorted(before - after)
+    assert output["linked_shared"] == [line for line in output["added"] if "/value/" in line.split(" ")[0]]
+    assert output["unlinked_shared"] == [line for line in output["removed"] if "/value/" in line.split(" ")[0]]
     assert main(["diff", "--json", "a.json", "a.json"]) == 0
     assert json.loads(capsys.readouterr().out)["same"] is True
 
@@ -179,10 +179,10 @@ def test_json_holds_text_in_the_format_that_is_asked_for(form: str, capsys: Capt
     assert main(["diff", "--json", "a.json", "b.json"]) == 1
     lines = json.loads(capsys.readouterr().out)
     assert main(["diff", "--json", "--format", form, "a.json", "b.json"]) == 1
-    found = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     media_type = {"turtle": "text/turtle", "ntriples": "text/plain", "rdfxml": "application/rdf+xml"}[form]
     for part in ("added", "removed", "linked_shared", "unlinked_shared"):
-        assert sorted(read_document(found[part].encode(), media_type).lines()) == lines[part]
+        assert sorted(read_document(output[part].encode(), media_type).lines()) == lines[part]
 
 
 @pytest.mark.parametrize("form", ["ntriples", "rdfxml"])
@@ -191,9 +191,9 @@ def test_the_view_in_a_format_has_each_of_its_lines_with_the_sign_in_front(form:
     assert main(["diff", "--format", form, "a.json", "b.json"]) == 1
     shown = changes(capsys.readouterr().out)
     assert main(["diff", "--json", "--format", form, "a.json", "b.json"]) == 1
-    found = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     for sign, part in (("-", "removed"), ("+", "added")):
-        assert [line[2:] for line in shown if line[0] == sign] == found[part].splitlines()
+        assert [line[2:] for line in shown if line[0] == sign] == output[part].splitlines()
 
 
 def test_colours_are_shown_on_demand_and_never_in_a_pipe(capsys: Captured) -> None:
@@ -328,8 +328,8 @@ def test_an_empty_file_is_an_entity_or_graph_that_is_not_there(capsys: Captured)
     write("empty", "")
     write("x.nt", "<a:s> <a:p> <a:o> .\n")
     assert main(["diff", "--json", "empty", "item.json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert found["added"] == sorted(map_entity(sample(), MappingContext())) and found["removed"] == []
+    output = json.loads(capsys.readouterr().out)
+    assert output["added"] == sorted(map_entity(sample(), MappingContext())) and output["removed"] == []
     assert main(["diff", "x.nt", "empty"]) == 1
     assert changes(capsys.readouterr().out) == ["- <a:p> <a:o>"]
     assert main(["diff", "empty", "empty"]) == 0

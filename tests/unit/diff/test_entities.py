@@ -37,7 +37,7 @@ CONTEXT = MappingContext(
 )
 
 
-def whole(old: dict[str, Any], new: dict[str, Any], context: MappingContext = CONTEXT) -> RdfDiff:
+def diff_of_mappings(old: dict[str, Any], new: dict[str, Any], context: MappingContext = CONTEXT) -> RdfDiff:
     """The diff of both mappings as sets, shared nodes included."""
     return diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
 
@@ -58,8 +58,8 @@ def test_the_diff_by_parts_is_the_diff_of_whole_mappings(sides: tuple[dict[str, 
     old, new = sides
     for flavour in (FULL, TRUTHY, UPDATER):
         context = dataclasses.replace(CONTEXT, flavour=flavour)
-        assert diff_entities(old, new, context) == whole(old, new, context)
-        assert diff_entities(new, old, context) == whole(new, old, context)
+        assert diff_entities(old, new, context) == diff_of_mappings(old, new, context)
+        assert diff_entities(new, old, context) == diff_of_mappings(new, old, context)
 
 
 @settings(deadline=None, max_examples=20)
@@ -74,7 +74,7 @@ def test_corrupt_json_with_one_statement_in_two_groups_is_no_exception(
             for member in group:
                 for reference in member["references"]:
                     reference["hash"] = "same"
-    assert diff_entities(*sides, CONTEXT) == whole(*sides)
+    assert diff_entities(*sides, CONTEXT) == diff_of_mappings(*sides)
 
 
 @settings(deadline=None, max_examples=20)
@@ -174,8 +174,8 @@ def test_a_value_node_that_an_old_spelling_of_a_year_shares_stays() -> None:
     unchanged = statement("Q1$a", snak("P1", time("+00000002013-00-00T00:00:00Z", 9)))
     gone = statement("Q1$b", snak("P2", time("+2013-00-00T00:00:00Z", 9)))
     old, new = item(claims=by_property(unchanged, gone)), item(claims=by_property(unchanged))
-    assert diff_entities(old, new, CONTEXT) == whole(old, new)
-    assert diff_entities(new, old, CONTEXT) == whole(new, old)
+    assert diff_entities(old, new, CONTEXT) == diff_of_mappings(old, new)
+    assert diff_entities(new, old, CONTEXT) == diff_of_mappings(new, old)
     assert not any("TimeValue" in line for line in diff_entities(old, new, CONTEXT).removed)
 
 
@@ -194,8 +194,8 @@ def test_a_value_node_that_an_old_spelling_of_a_year_shares_stays() -> None:
 )
 def test_what_an_unchanged_part_writes_too_stays(unchanged: dict[str, Any], changed: dict[str, Any]) -> None:
     old, new = item(claims=by_property(unchanged, changed)), item(claims=by_property(unchanged))
-    assert diff_entities(old, new, CONTEXT) == whole(old, new)
-    assert diff_entities(new, old, CONTEXT) == whole(new, old)
+    assert diff_entities(old, new, CONTEXT) == diff_of_mappings(old, new)
+    assert diff_entities(new, old, CONTEXT) == diff_of_mappings(new, old)
 
 
 def test_text_that_calls_itself_a_time_is_no_fault_of_an_unchanged_part() -> None:
@@ -204,4 +204,4 @@ def test_text_that_calls_itself_a_time_is_no_fault_of_an_unchanged_part() -> Non
     unchanged = statement("Q1$a", snak("P7", datavalue("time", "x")))
     gone = statement("Q1$b", snak("P2", time("+2013-00-00T00:00:00Z", 9)))
     old, new = item(claims=by_property(unchanged, gone)), item(claims=by_property(unchanged))
-    assert diff_entities(old, new, context) == whole(old, new, context)
+    assert diff_entities(old, new, context) == diff_of_mappings(old, new, context)

@@ -92,10 +92,10 @@ def test_the_diff_is_the_same_in_every_format(old: list[str], new: list[str]) ->
 def test_graphs_of_entities_differ_as_the_entities_do(sides: tuple[dict[str, object], dict[str, object]]) -> None:
     old, new = (map_entity(side, CONTEXT) for side in sides)
     expected = diff_entities(*sides, CONTEXT)
-    found = diff_graphs(to_turtle(old, WIKIDATA).encode(), to_turtle(new, WIKIDATA).encode(), keep_labels=True)
+    change = diff_graphs(to_turtle(old, WIKIDATA).encode(), to_turtle(new, WIKIDATA).encode(), keep_labels=True)
     # Parsers write language tags in lower case.
     lower = RdfDiff(*([line.lower() for line in lines] for lines in parts(expected)))
-    assert [[line.lower() for line in lines] for lines in parts(found)] == list(parts(lower))
+    assert [[line.lower() for line in lines] for lines in parts(change)] == list(parts(lower))
 
 
 def parts(diff: RdfDiff) -> tuple[list[str], ...]:

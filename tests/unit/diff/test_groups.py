@@ -69,9 +69,9 @@ def check(old: dict[str, Any], new: dict[str, Any]) -> RdfDiff:
         context = dataclasses.replace(CONTEXT, flavour=flavour)
         for before, after in ((old, new), (new, old)):
             lines = (map_entity(before, context), map_entity(after, context))
-            found = diff_entities(before, after, context)
-            assert found == diff_lines(*lines, context.vocabulary)
-            assert diff_snapshots(orjson.dumps(before), orjson.dumps(after), context) == found
+            change = diff_entities(before, after, context)
+            assert change == diff_lines(*lines, context.vocabulary)
+            assert diff_snapshots(orjson.dumps(before), orjson.dumps(after), context) == change
     return diff_entities(old, new, CONTEXT)
 
 
@@ -102,9 +102,9 @@ def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     """Two sides of groups whose statements mostly stay, in part or whole, may come twice, and share all they can."""
     sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
     for prop in draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, min_size=1, max_size=2)):
-        kept = draw(st.lists(statements(prop), max_size=4))
+        unchanged = draw(st.lists(statements(prop), max_size=4))
         for side in sides:
-            side[prop] = draw(st.permutations([*kept, *draw(st.lists(statements(prop), max_size=1))]))
+            side[prop] = draw(st.permutations([*unchanged, *draw(st.lists(statements(prop), max_size=1))]))
             if side[prop] and draw(st.booleans()):
                 place = draw(st.integers(0, len(side[prop]) - 1))
                 parts = draw(st.lists(st.sampled_from(["rank", "mainsnak", "qualifiers", "references"]), unique=True))
@@ -113,8 +113,8 @@ def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def with_parts_of(one: dict[str, Any], other: dict[str, Any], parts: list[str]) -> dict[str, Any]:
-    kept = {name: part for name, part in one.items() if name not in parts}
-    return kept | {name: other[name] for name in parts if name in other}
+    unchanged = {name: part for name, part in one.items() if name not in parts}
+    return unchanged | {name: other[name] for name in parts if name in other}
 
 
 @settings(deadline=None, max_examples=150)
@@ -128,49 +128,49 @@ ONE, SAME, OTHER = (typed("P4", value) for value in VALUES["P4"])
 
 @pytest.mark.parametrize("prop", sorted(VALUES))
 def test_a_truthy_value_that_another_statement_has_too_stays(prop: str) -> None:
-    kept, gone = (statement(f"Q1${guid}", typed(prop, VALUES[prop][0])) for guid in "ab")
-    found = check(claims(**{prop: [kept, gone]}), claims(**{prop: [kept]}))
-    assert found.removed and not any("/prop/direct" in line for line in found.removed)
-    deprecated = kept | {"rank": "deprecated"}
-    found = check(claims(**{prop: [deprecated, gone]}), claims(**{prop: [deprecated]}))
-    assert any("/prop/direct/" in line for line in found.removed)
+    unchanged, gone = (statement(f"Q1${guid}", typed(prop, VALUES[prop][0])) for guid in "ab")
+    change = check(claims(**{prop: [unchanged, gone]}), claims(**{prop: [unchanged]}))
+    assert change.removed and not any("/prop/direct" in line for line in change.removed)
+    deprecated = unchanged | {"rank": "deprecated"}
+    change = check(claims(**{prop: [deprecated, gone]}), claims(**{prop: [deprecated]}))
+    assert any("/prop/direct/" in line for line in change.removed)
 
 
 def test_an_identifier_s_iri_that_another_statement_has_too_stays() -> None:
     """Where only snaks tell the datatype, two of a property can have one text, and one of them an IRI besides."""
-    kept, before = statement("Q1$a", typed("P7", VALUES["P7"][0])), statement("Q1$b", typed("P7", VALUES["P7"][0]))
+    unchanged, before = statement("Q1$a", typed("P7", VALUES["P7"][0])), statement("Q1$b", typed("P7", VALUES["P7"][0]))
     after = statement("Q1$b", typed("P7", VALUES["P7"][0]) | {"datatype": "string"})
-    found = check(claims(P7=[kept, before]), claims(P7=[kept, after]))
-    assert found.removed and not any("/prop/direct" in line for line in found.removed)
+    change = check(claims(P7=[unchanged, before]), claims(P7=[unchanged, after]))
+    assert change.removed and not any("/prop/direct" in line for line in change.removed)
 
 
 def test_that_a_property_has_no_value_stays_while_a_statement_says_so() -> None:
-    kept, gone = (statement(f"Q1${guid}", typed("P7", "novalue")) for guid in "ab")
-    found = check(claims(P7=[kept, gone]), claims(P7=[kept]))
+    unchanged, gone = (statement(f"Q1${guid}", typed("P7", "novalue")) for guid in "ab")
+    change = check(claims(P7=[unchanged, gone]), claims(P7=[unchanged]))
     assert not any(
-        line.startswith("<http://www.wikidata.org/entity/Q1>") and "novalue" in line for line in found.removed
+        line.startswith("<http://www.wikidata.org/entity/Q1>") and "novalue" in line for line in change.removed
     )
 
 
 def test_a_value_node_that_is_the_normalized_one_of_another_statement_stays() -> None:
-    kept, gone = statement("Q1$a", ONE), statement("Q1$b", SAME)
-    found = check(claims(P4=[kept, gone]), claims(P4=[kept]))
-    assert any("/prop/direct/" in line for line in found.removed)
-    assert not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
+    unchanged, gone = statement("Q1$a", ONE), statement("Q1$b", SAME)
+    change = check(claims(P4=[unchanged, gone]), claims(P4=[unchanged]))
+    assert any("/prop/direct/" in line for line in change.removed)
+    assert not any(line.startswith("<http://www.wikidata.org/value/") for line in change.removed)
 
 
 def test_a_reference_that_another_statement_of_the_group_has_too_stays() -> None:
     references = [reference(typed("P3", VALUES["P3"][0]))]
-    kept, gone = statement("Q1$a", ONE, references=references), statement("Q1$b", OTHER, references=references)
-    found = check(claims(P4=[kept, gone]), claims(P4=[kept]))
-    assert not any(line.startswith("<http://www.wikidata.org/reference/") for line in found.removed)
-    assert found.unlinked_shared and all("/value/" in line for line in found.unlinked_shared)
+    unchanged, gone = statement("Q1$a", ONE, references=references), statement("Q1$b", OTHER, references=references)
+    change = check(claims(P4=[unchanged, gone]), claims(P4=[unchanged]))
+    assert not any(line.startswith("<http://www.wikidata.org/reference/") for line in change.removed)
+    assert change.unlinked_shared and all("/value/" in line for line in change.unlinked_shared)
 
 
 def test_a_preferred_statement_takes_the_rank_of_the_others() -> None:
     first, second = statement("Q1$a", ONE), statement("Q1$b", OTHER)
-    found = check(claims(P4=[first]), claims(P4=[first, second | {"rank": "preferred"}]))
-    assert sum("BestRank" in line for line in found.added) == sum("BestRank" in line for line in found.removed) == 1
+    change = check(claims(P4=[first]), claims(P4=[first, second | {"rank": "preferred"}]))
+    assert sum("BestRank" in line for line in change.added) == sum("BestRank" in line for line in change.removed) == 1
 
 
 def test_statements_in_another_order_are_no_change() -> None:
@@ -193,10 +193,10 @@ def test_statements_of_one_node_are_compared_all() -> None:
 
 
 def test_one_statement_in_two_properties_that_change_is_compared_in_both() -> None:
-    kept, gone = statement("Q1$a", ONE), statement("Q1$a", typed("P7", VALUES["P7"][0]))
+    unchanged, gone = statement("Q1$a", ONE), statement("Q1$a", typed("P7", VALUES["P7"][0]))
     more = (statement("Q1$b", OTHER), statement("Q1$c", typed("P7", VALUES["P7"][1])))
-    check(claims(P4=[kept, more[0]], P7=[gone, more[1]]), claims(P4=[kept], P7=[]))
-    check(claims(P4=[kept, more[0]], P7=[more[1]]), claims(P4=[kept], P7=[gone]))
+    check(claims(P4=[unchanged, more[0]], P7=[gone, more[1]]), claims(P4=[unchanged], P7=[]))
+    check(claims(P4=[unchanged, more[0]], P7=[more[1]]), claims(P4=[unchanged], P7=[gone]))
 
 
 @pytest.fixture
@@ -253,22 +253,22 @@ def test_a_change_of_rank_leaves_qualifiers_and_references_unchanged() -> None:
 def test_a_value_that_another_part_of_the_statement_has_too_stays(rank: str) -> None:
     old = statement("Q1$a", ONE, references=[reference(ONE)])
     new = old | {"qualifiers": {"P4": [ONE]}, "references": [], "rank": rank}
-    found = check(claims(P4=[old]), claims(P4=[new]))
-    assert found.added and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.added)
-    assert found.removed and not any(line.startswith("<http://www.wikidata.org/value/") for line in found.removed)
+    change = check(claims(P4=[old]), claims(P4=[new]))
+    assert change.added and not any(line.startswith("<http://www.wikidata.org/value/") for line in change.added)
+    assert change.removed and not any(line.startswith("<http://www.wikidata.org/value/") for line in change.removed)
 
 
 @pytest.mark.parametrize("main", ["novalue", VALUES["P4"][0]])
 def test_that_a_property_has_no_value_is_one_triple_of_value_and_qualifier(main: Any) -> None:
     old = statement("Q1$a", typed("P4", "novalue"), qualifiers={"P4": [typed("P4", "novalue")]})
     changed: dict[str, Any] = {"qualifiers": {}} if main == "novalue" else {}
-    found = check(claims(P4=[old]), claims(P4=[old | {"mainsnak": typed("P4", main)} | changed]))
-    assert not any("/statement/" in line and "novalue" in line for line in (*found.added, *found.removed))
+    change = check(claims(P4=[old]), claims(P4=[old | {"mainsnak": typed("P4", main)} | changed]))
+    assert not any("/statement/" in line and "novalue" in line for line in (*change.added, *change.removed))
 
 
 def test_a_detail_that_goes_to_another_statement_of_one_node_stays() -> None:
     references = [reference(ONE)]
     first, second = statement("Q1$a", ONE, references=references), statement("Q1-a", OTHER)
     edited = [first | {"qualifiers": {"P4": [ONE]}}, second | {"references": references}]
-    found = check(claims(P4=[first, second]), claims(P4=edited))
-    assert [line for line in found.added if "wasDerivedFrom" in line] == []
+    change = check(claims(P4=[first, second]), claims(P4=edited))
+    assert [line for line in change.added if "wasDerivedFrom" in line] == []

@@ -49,9 +49,9 @@ def about_new_nodes(lines: Iterable[str], own: set[str], other: set[str]) -> lis
 @given(revisions())
 def test_linked_and_unlinked_are_the_triples_of_shared_nodes_that_one_side_has(sides: tuple[Entity, Entity]) -> None:
     old, new = (set(map_entity(side, CONTEXT)) for side in sides)
-    found = diff_entities(*sides, CONTEXT)
-    assert found.linked_shared == about_new_nodes(new - old, new, old)
-    assert found.unlinked_shared == about_new_nodes(old - new, old, new)
+    change = diff_entities(*sides, CONTEXT)
+    assert change.linked_shared == about_new_nodes(new - old, new, old)
+    assert change.unlinked_shared == about_new_nodes(old - new, old, new)
 
 
 @settings(deadline=None, max_examples=30)
@@ -66,10 +66,10 @@ def test_a_node_that_is_still_used_is_never_unlinked(sides: tuple[Entity, Entity
 @settings(deadline=None, max_examples=15)
 @given(revisions())
 def test_own_and_shared_triples_divide_what_changed(sides: tuple[Entity, Entity]) -> None:
-    found = diff_entities(*sides, CONTEXT)
-    assert sorted(found.own_added + found.linked_shared) == found.added
-    assert sorted(found.own_removed + found.unlinked_shared) == found.removed
-    assert not set(found.own_added) & set(found.linked_shared)
+    change = diff_entities(*sides, CONTEXT)
+    assert sorted(change.own_added + change.linked_shared) == change.added
+    assert sorted(change.own_removed + change.unlinked_shared) == change.removed
+    assert not set(change.own_added) & set(change.linked_shared)
 
 
 class Store:
@@ -94,16 +94,16 @@ class Store:
 
         A normalized value refers to itself.
         """
-        found = [triple(line) for line in self.lines]
-        return {o for s, _, o in found if s != o} | {s for s, p, _ in found if p == ABOUT}
+        triples = [triple(line) for line in self.lines]
+        return {o for s, _, o in triples if s != o} | {s for s, p, _ in triples if p == ABOUT}
 
 
 def named(entity: Entity, entity_id: str) -> Entity:
     """The same content in another entity; its statements are its own, and all say the same of a page."""
-    found: Entity = json.loads(json.dumps(entity).replace('"Q1$', f'"{entity_id}$'))
-    for page in (found["sitelinks"] or {}).values():
+    own: Entity = json.loads(json.dumps(entity).replace('"Q1$', f'"{entity_id}$'))
+    for page in (own["sitelinks"] or {}).values():
         page["badges"] = ["Q5"]
-    return {**found, "id": entity_id}
+    return {**own, "id": entity_id}
 
 
 @settings(deadline=None, max_examples=20)
@@ -123,18 +123,18 @@ def test_replaying_the_diffs_of_many_entities_into_one_store_gives_the_union_of_
 
 
 def test_a_badge_of_a_page_that_stays_is_no_shared_triple() -> None:
-    found = diff_entities(
+    change = diff_entities(
         item(sitelinks=sitelink("enwiki", "A", "Q5")), item(sitelinks=sitelink("enwiki", "A", "Q6")), CONTEXT
     )
-    assert (len(found.added), len(found.removed)) == (1, 1)
-    assert (found.linked_shared, found.unlinked_shared) == ([], [])
+    assert (len(change.added), len(change.removed)) == (1, 1)
+    assert (change.linked_shared, change.unlinked_shared) == ([], [])
 
 
 def test_of_a_page_that_goes_all_but_what_it_is_about_may_be_used_elsewhere() -> None:
-    found = diff_entities(item(sitelinks=sitelink("enwiki", "A")), item(), CONTEXT)
-    own = {triple(line)[1] for line in found.own_removed if "en.wikipedia" in line}
+    change = diff_entities(item(sitelinks=sitelink("enwiki", "A")), item(), CONTEXT)
+    own = {triple(line)[1] for line in change.own_removed if "en.wikipedia" in line}
     assert own == {ABOUT}
-    assert {triple(line)[1] for line in found.unlinked_shared} >= {PART_OF, WIKI_GROUP, "<http://schema.org/name>"}
+    assert {triple(line)[1] for line in change.unlinked_shared} >= {PART_OF, WIKI_GROUP, "<http://schema.org/name>"}
 
 
 @pytest.mark.parametrize("predicate", [PART_OF, WIKI_GROUP])
@@ -142,9 +142,9 @@ def test_a_text_that_looks_like_a_page_makes_none(predicate: str) -> None:
     """Where entities lie at the base itself, their lines are among those in which pages are looked for."""
     context = MappingContext(vocabulary=Vocabulary(entity_base="http://one.test/"))
     old, new = item(), item(labels=terms(en=f"> {predicate} <http://one.test/> ."))
-    whole = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
-    assert diff_entities(old, new, context) == whole
-    assert whole.added and not whole.linked_shared
+    of_mappings = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
+    assert diff_entities(old, new, context) == of_mappings
+    assert of_mappings.added and not of_mappings.linked_shared
     assert not diff_entities(None, new, context).linked_shared
 
 
@@ -159,9 +159,9 @@ def test_a_page_that_another_sitelink_has_too_stays(title: str | None) -> None:
     else:
         after.update(sitelink("aawiki", title))
     old, new = item(sitelinks=both), item(sitelinks=after)
-    whole = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
-    assert diff_entities(old, new, context) == whole
-    assert not any("/wiki/A" in line for line in whole.removed)
+    of_mappings = diff_lines(map_entity(old, context), map_entity(new, context), context.vocabulary)
+    assert diff_entities(old, new, context) == of_mappings
+    assert not any("/wiki/A" in line for line in of_mappings.removed)
 
 
 def test_a_badge_that_another_sitelink_to_the_page_has_too_stays() -> None:
@@ -169,10 +169,10 @@ def test_a_badge_that_another_sitelink_to_the_page_has_too_stays() -> None:
     old = item(sitelinks={**sitelink("aawiki", "A", "Q5", "Q6"), **sitelink("abwiki", "A", "Q5")})
     new = item(sitelinks={**sitelink("aawiki", "A"), **sitelink("abwiki", "A", "Q5")})
     for one, other in ((old, new), (new, old)):
-        whole = diff_lines(map_entity(one, context), map_entity(other, context), context.vocabulary)
-        found = diff_entities(one, other, context)
-        assert found == whole
-        assert len(found.added) + len(found.removed) == 1
+        of_mappings = diff_lines(map_entity(one, context), map_entity(other, context), context.vocabulary)
+        change = diff_entities(one, other, context)
+        assert change == of_mappings
+        assert len(change.added) + len(change.removed) == 1
 
 
 @pytest.mark.parametrize("base", ["http://one.test/", "http://one.test/entity/"])
@@ -184,7 +184,7 @@ def test_pages_are_found_whatever_the_base_of_entities(base: str) -> None:
     )
     year = snak("P1", time("+2013-01-01T00:00:00Z", 9), datatype="time")
     claims = by_property(statement("Q1$1", year, references=[reference(year)]))
-    found = diff_entities(None, item(sitelinks=sitelink("aawiki", "A"), claims=claims), context)
-    nodes = {triple(line)[0] for line in found.linked_shared}
-    assert found.linked_shared == [line for line in found.added if triple(line)[0] in nodes and ABOUT not in line]
+    change = diff_entities(None, item(sitelinks=sitelink("aawiki", "A"), claims=claims), context)
+    nodes = {triple(line)[0] for line in change.linked_shared}
+    assert change.linked_shared == [line for line in change.added if triple(line)[0] in nodes and ABOUT not in line]
     assert {node.split("/")[3] for node in nodes} == {"value", "reference", "wiki", ">"}

@@ -74,10 +74,10 @@ def sides(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def outcome(function: Any, old: bytes, new: bytes, context: MappingContext) -> RdfDiff | tuple[type, str]:
     try:
-        found: RdfDiff = function(old, new, context)
+        change: RdfDiff = function(old, new, context)
     except (BadEntity, AttributeError, TypeError, orjson.JSONDecodeError) as error:
         return type(error), str(error)
-    return found
+    return change
 
 
 def parsed(old: bytes, new: bytes, context: MappingContext) -> RdfDiff:
@@ -145,7 +145,7 @@ BARE = {"snaks": REFERENCE["snaks"]}
 
 
 @pytest.mark.parametrize(
-    ("kept", "changed"),
+    ("unchanged", "changed"),
     [
         (group("P1", TIME), group("P2", TIME)),
         (group("P1", PLACE), group("P2", PLACE)),
@@ -170,11 +170,11 @@ BARE = {"snaks": REFERENCE["snaks"]}
     ],
 )
 @pytest.mark.usefixtures("native")
-def test_a_shared_node_that_an_equal_part_has_stays(kept: dict[str, Any], changed: dict[str, Any]) -> None:
-    old, new = (orjson.dumps(revision(claims=claims)) for claims in (kept, {**kept, **changed}))
-    found = diff_changed_parts(old, new, CONTEXT)
-    assert found == parsed(old, new, CONTEXT)
-    nodes = {line.split()[0] for line in found.added} if found else {"/value/"}
+def test_a_shared_node_that_an_equal_part_has_stays(unchanged: dict[str, Any], changed: dict[str, Any]) -> None:
+    old, new = (orjson.dumps(revision(claims=claims)) for claims in (unchanged, {**unchanged, **changed}))
+    change = diff_changed_parts(old, new, CONTEXT)
+    assert change == parsed(old, new, CONTEXT)
+    nodes = {line.split()[0] for line in change.added} if change else {"/value/"}
     assert not any("/value/" in node or "/reference/" in node for node in nodes)
     check(old, new)
     check(old.replace(b"time", b"tim\\u0065"), new.replace(b"time", b"tim\\u0065"))
@@ -193,8 +193,8 @@ def test_counts_are_those_of_all_parts() -> None:
         tables: tuple[dict[str, str], ...] = ({}, {"P1": "external-id", "P8": "string"}, {"P2": "external-id"})
         for context in [MappingContext(datatypes=table) for table in tables]:
             for one, other in ((old, new), (new, old)):
-                found = diff_changed_parts(orjson.dumps(one), orjson.dumps(other), context)
-                assert found is not None and found == diff_entities(one, other, context)
+                change = diff_changed_parts(orjson.dumps(one), orjson.dumps(other), context)
+                assert change is not None and change == diff_entities(one, other, context)
 
 
 def test_a_term_whose_language_no_tag_can_hold_is_compared_with_all_others() -> None:
@@ -215,12 +215,12 @@ def test_a_text_that_looks_like_a_page_is_none(predicate: str) -> None:
 
 
 def test_statements_whose_ids_make_one_node_are_compared_with_all_others() -> None:
-    kept, changed = group("P1", TEXT), group("P2", TEXT)
-    kept["P1"][0]["id"], changed["P2"][0]["id"] = "Q1$a", "Q1-a"
-    old, new = (orjson.dumps(revision(claims=claims)) for claims in (kept, {**kept, **changed}))
+    unchanged, changed = group("P1", TEXT), group("P2", TEXT)
+    unchanged["P1"][0]["id"], changed["P2"][0]["id"] = "Q1$a", "Q1-a"
+    old, new = (orjson.dumps(revision(claims=claims)) for claims in (unchanged, {**unchanged, **changed}))
     assert diff_changed_parts(old, new, CONTEXT) is None
-    found = diff_snapshots(old, new, CONTEXT)
-    assert not any("ontology#rank" in line for line in found.added)
+    change = diff_snapshots(old, new, CONTEXT)
+    assert not any("ontology#rank" in line for line in change.added)
     check(old, new)
 
 
@@ -248,9 +248,9 @@ def test_ordinary_edits_are_not_parsed_whole(edit: str) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"5", b"null", b'"Q1"', b"{}", b"{", b'{"type":"item"}', b"\xff"])
 def test_what_is_no_entity_has_the_same_outcome(text: bytes) -> None:
-    whole = orjson.dumps(revision())
-    assert diff_changed_parts(text, whole, CONTEXT) is None
-    check(text, whole)
+    snapshot = orjson.dumps(revision())
+    assert diff_changed_parts(text, snapshot, CONTEXT) is None
+    check(text, snapshot)
     check(text, text)
 
 

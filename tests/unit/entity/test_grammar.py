@@ -134,15 +134,15 @@ def notes(lines: list[str]) -> set[str]:
 
 def predicted(entity: Entity) -> set[str]:
     """Return the same from the places of broken snaks."""
-    found = set()
+    expected = set()
     for error in entity.broken_snaks:
         place = _PLACE.search(error.place)
         assert place is not None, error
         if place[2] == "mainsnak":
-            found.add(f"ps:{place[1]}")
+            expected.add(f"ps:{place[1]}")
         else:
-            found.add(f"pq:{place[3]}" if place[3] else f"pr:{place[4]}")
-    return found
+            expected.add(f"pq:{place[3]}" if place[3] else f"pr:{place[4]}")
+    return expected
 
 
 def accepted(data: Any) -> Entity | None:
@@ -160,7 +160,7 @@ junk = st.sampled_from([DELETED, *JUNK[:-1]])
 @st.composite
 def revisions(draw: st.DrawFn) -> list[Any]:
     """Two revisions of an entity, most of them with values that cannot be read, or with junk in some place."""
-    found: list[Any] = []
+    drawn: list[Any] = []
     entity = draw(entities())
     for _ in range(2):
         for _ in range(draw(st.integers(0, 3))):
@@ -170,8 +170,8 @@ def revisions(draw: st.DrawFn) -> list[Any]:
                 entity = changed(entity, draw(st.sampled_from(values)), draw(odd_datavalues))
             elif entity and draw(st.integers(0, 3)) == 0:
                 entity = changed(entity, draw(st.sampled_from(list(nodes(entity)))), draw(junk))
-        found.append(entity)
-    return found
+        drawn.append(entity)
+    return drawn
 
 
 @settings(deadline=None, max_examples=200)
@@ -193,9 +193,9 @@ def test_what_is_accepted_has_rows_triples_and_diffs(pair: list[Any]) -> None:
     sides.append((moved, map_entity(moved.data, CONTEXT)))
     for old, before in sides:
         for new, after in sides:
-            found = diff_entities(old.data, new.data, CONTEXT)
-            assert found == diff_lines(before, after, CONTEXT.vocabulary)
-            assert apply(found, before) == sorted(after)
+            change = diff_entities(old.data, new.data, CONTEXT)
+            assert change == diff_lines(before, after, CONTEXT.vocabulary)
+            assert apply(change, before) == sorted(after)
             one, other = (snapshot_bytes(side, 1, "2025-01-01T00:00:00Z") for side in (old, new))
             parsed = diff_entities(orjson.loads(one), orjson.loads(other), CONTEXT)
             assert diff_snapshots(one, other, CONTEXT) == parsed
@@ -227,11 +227,11 @@ def test_a_note_that_another_statement_still_needs_is_not_removed(second: Any) -
         new["claims"]["P1"][1]["mainsnak"]["datavalue"] = second
     for sides in ((old, new), (new, old)):
         before, after = (map_entity(side, CONTEXT) for side in sides)
-        found = diff_entities(*sides, CONTEXT)
-        assert found == diff_lines(before, after, CONTEXT.vocabulary)
-        assert not any("broken wdt" in line for line in (*found.added, *found.removed))
+        change = diff_entities(*sides, CONTEXT)
+        assert change == diff_lines(before, after, CONTEXT.vocabulary)
+        assert not any("broken wdt" in line for line in (*change.added, *change.removed))
         one, two = map(orjson.dumps, sides)
-        assert diff_snapshots(one, two, CONTEXT) == found
+        assert diff_snapshots(one, two, CONTEXT) == change
 
 
 @pytest.mark.parametrize(

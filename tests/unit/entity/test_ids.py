@@ -20,9 +20,9 @@ def test_what_is_formatted_is_parsed_back(entity_type: EntityType, number: int) 
 
 @given(NUMBERS, st.sampled_from(PartType), NUMBERS)
 def test_forms_and_senses_are_parsed_back_and_know_their_lexeme(lexeme: int, part: PartType, number: int) -> None:
-    whole = EntityId(EntityType.LEXEME, lexeme, part, number)
-    assert parse_id(str(whole)) == whole
-    assert whole.entity == EntityId(EntityType.LEXEME, lexeme)
+    part_id = EntityId(EntityType.LEXEME, lexeme, part, number)
+    assert parse_id(str(part_id)) == part_id
+    assert part_id.entity == EntityId(EntityType.LEXEME, lexeme)
 
 
 def test_each_type_has_its_prefix() -> None:
@@ -32,10 +32,10 @@ def test_each_type_has_its_prefix() -> None:
 @given(st.text(max_size=30))
 def test_any_text_is_an_id_in_its_one_spelling_or_bad_input(text: str) -> None:
     try:
-        found = parse_id(text)
+        parsed = parse_id(text)
     except BadInput:
         return
-    assert str(found) == text
+    assert str(parsed) == text
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_type_names_are_read_in_any_case_and_an_unknown_one_lists_those_there_ar
 @given(NUMBERS, NUMBERS)
 def test_a_range_holds_its_ends_and_is_never_empty(a: int, b: int) -> None:
     first, last = sorted((a, b))
-    found = IdRange(EntityType.ITEM, first, last)
-    assert found.numbers()[0] == first and found.numbers()[-1] == last
+    id_range = IdRange(EntityType.ITEM, first, last)
+    assert id_range.numbers()[0] == first and id_range.numbers()[-1] == last
     if first < last:
         with pytest.raises(BadInput):
             IdRange(EntityType.ITEM, last, first)

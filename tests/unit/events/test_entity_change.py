@@ -84,9 +84,9 @@ def test_a_malformed_field_is_refused_by_name(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["schema_version", "entity_id", "revision_id", "operation", "timestamp"])
 def test_a_missing_field_is_refused_by_name(name: str) -> None:
-    rest = {key: value for key, value in DOCUMENTED.items() if key != name}
+    incomplete = {key: value for key, value in DOCUMENTED.items() if key != name}
     with pytest.raises(BadInput, match="missing") as caught:
-        EntityChange.from_bytes(json.dumps(rest).encode())
+        EntityChange.from_bytes(json.dumps(incomplete).encode())
     assert caught.value.place == name
 
 

@@ -13,12 +13,12 @@ def test_a_followed_log_goes_on_across_rotation(tmp_path: Path) -> None:
     log.write_text("one\ntwo\nthree\n")
     lines = follow(log, lines=2, interval_s=0.01)
     assert [next(lines), next(lines)] == ["two", "three"]
-    found: list[str] = []
+    followed: list[str] = []
     enough = threading.Event()
 
     def collect() -> None:
         for line in lines:
-            found.append(line)
+            followed.append(line)
             if line == "seven":
                 enough.set()
                 return
@@ -33,7 +33,7 @@ def test_a_followed_log_goes_on_across_rotation(tmp_path: Path) -> None:
     log.write_text("six\nseven\n")
     assert enough.wait(10)
     reader.join(10)
-    assert found == ["four", "five", "six", "seven"]
+    assert followed == ["four", "five", "six", "seven"]
 
 
 def test_the_last_lines_are_those_of_this_run(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def test_a_worker_without_a_process_is_stopped(tmp_path: Path) -> None:
 def test_a_process_that_lives_and_does_not_answer_is_unresponsive(tmp_path: Path) -> None:
     (tmp_path / "health").mkdir()
     (tmp_path / "health" / f"entity_diff-{os.getpid()}.sock").touch()
-    found = reports.worker_report(tmp_path, "entity_diff")
-    assert found == Report("entity_diff", Status.UNRESPONSIVE, pid=os.getpid())
+    received = reports.worker_report(tmp_path, "entity_diff")
+    assert received == Report("entity_diff", Status.UNRESPONSIVE, pid=os.getpid())
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_a_malformed_report_is_shown_with_the_place_of_the_mistake(
     tmp_path: Path, servers: HealthServers, answer: bytes, reason: str
 ) -> None:
     servers.serve("api", answer)
-    found = reports.worker_report(tmp_path, "api")
-    assert found.status == Status.UNRESPONSIVE
-    assert found.check().message.startswith(f"process {os.getpid()} gives a malformed report ")
-    assert reason in found.check().message
+    received = reports.worker_report(tmp_path, "api")
+    assert received.status == Status.UNRESPONSIVE
+    assert received.check().message.startswith(f"process {os.getpid()} gives a malformed report ")
+    assert reason in received.check().message
 
 
 def test_sockets_of_dead_processes_are_removed(tmp_path: Path) -> None:

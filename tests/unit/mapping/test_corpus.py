@@ -40,9 +40,9 @@ def load(path: str) -> Any:
 def formatter_uris(entity: dict[str, Any], theirs: set[str]) -> dict[str, str]:
     """Read the patterns of external ids, which entity JSON does not hold, off the export."""
     direct = re.compile(rf"<[^>]*/entity/{entity['id']}> <[^>]*/prop/direct-normalized/(P\d+)> <([^>]*)> \.")
-    found = [match.groups() for line in theirs if (match := direct.fullmatch(line))]
+    links = [match.groups() for line in theirs if (match := direct.fullmatch(line))]
     patterns = {}
-    for name, link in found:
+    for name, link in links:
         for statement in entity["claims"][name]:
             value = statement["mainsnak"].get("datavalue", {}).get("value")
             if isinstance(value, str) and value in link:

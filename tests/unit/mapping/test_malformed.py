@@ -73,21 +73,21 @@ def test_an_entity_with_one_part_replaced_maps_soundly_or_is_a_bad_entity(
     assert sound is not None
     for old, new in ((entity, broken), (broken, entity)):
         try:
-            found = diff_entities(old, new, context)
+            change = diff_entities(old, new, context)
         except BadEntity as error:
             assert error.place and lines is None
             continue
-        check(found.added)
-        check(found.removed)
+        check(change.added)
+        check(change.removed)
         if lines is not None:
             sides = (sound, lines) if new is broken else (lines, sound)
-            assert found == diff_lines(*sides, context.vocabulary)
+            assert change == diff_lines(*sides, context.vocabulary)
 
 
-@pytest.mark.parametrize("whole", [None, 5, "redirect", [], [{}], {}, True], ids=repr)
-def test_what_is_no_entity_at_all_is_a_bad_entity(whole: Any) -> None:
+@pytest.mark.parametrize("value", [None, 5, "redirect", [], [{}], {}, True], ids=repr)
+def test_what_is_no_entity_at_all_is_a_bad_entity(value: Any) -> None:
     with pytest.raises(BadEntity):
-        map_entity(whole, CONTEXTS[0])
+        map_entity(value, CONTEXTS[0])
 
 
 def amounting(amount: Any = "+1", unit: str = "1") -> dict[str, Any]:

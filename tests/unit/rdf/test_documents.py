@@ -120,8 +120,8 @@ def test_terms_of_a_lenient_parser_are_checked_too() -> None:
 
 
 def test_wikibases_language_tags_and_relative_iris_are_read() -> None:
-    found = read_document(b'<s> <a:p> "x"@zh-classical .', TURTLE)
-    assert found.lines() == ['<s> <a:p> "x"@zh-classical .']
+    document = read_document(b'<s> <a:p> "x"@zh-classical .', TURTLE)
+    assert document.lines() == ['<s> <a:p> "x"@zh-classical .']
 
 
 @pytest.mark.parametrize("target", ['"x"@zh-classical', '"two\nlines"', "<relative>"])
@@ -158,14 +158,14 @@ def test_named_graphs_are_the_fourth_term() -> None:
 
 def test_wikibases_rdfxml_is_read_though_its_labels_are_no_xml_names() -> None:
     label = "16696d7ad1e9ae4903df6b9ddab8a877"
-    found = read_document(rdfxml(f'<e:X rdf:about="http://a.test/"><e:p rdf:nodeID="{label}"/></e:X>'))
-    assert f"<http://a.test/> <http://e.test/p> _:{label} ." in found.lines()
+    document = read_document(rdfxml(f'<e:X rdf:about="http://a.test/"><e:p rdf:nodeID="{label}"/></e:X>'))
+    assert f"<http://a.test/> <http://e.test/p> _:{label} ." in document.lines()
 
 
 @pytest.mark.parametrize("text", ["rdf:nodeID='9a'", "_:digit-9a", "_:&#100;igit-9a"])
 def test_text_that_looks_like_a_label_is_kept(text: str) -> None:
-    found = read_document(rdfxml(f'<e:X rdf:nodeID="9a"><e:p>{text}</e:p></e:X>'))
-    assert f'_:9a <http://e.test/p> "{text.replace("&#100;", "d")}" .' in found.lines()
+    document = read_document(rdfxml(f'<e:X rdf:nodeID="9a"><e:p>{text}</e:p></e:X>'))
+    assert f'_:9a <http://e.test/p> "{text.replace("&#100;", "d")}" .' in document.lines()
 
 
 def test_xml_entities_cannot_make_a_small_document_huge() -> None:
@@ -183,9 +183,9 @@ def test_names_of_xmls_fifth_edition_are_read() -> None:
 
 def test_deep_xml_is_refused_with_its_place() -> None:
     """The RDF parser needs quadratic time for it."""
-    deep = "<e:X><e:p>" * 100_000 + "</e:p></e:X>" * 100_000
+    nested = "<e:X><e:p>" * 100_000 + "</e:p></e:X>" * 100_000
     with pytest.raises(BadInput, match="nested over 1000 deep") as caught:
-        read_document(rdfxml(deep))
+        read_document(rdfxml(nested))
     assert caught.value.place == "line 3, column 4996"
 
 
@@ -328,8 +328,8 @@ def test_versions_are_divided_in_linear_time(long: bytes) -> None:
     """Where an expression took quadratic time, a megabyte took an hour."""
     start = b"@prefix e: <http://e.test/> .\ne:s e:p 1 .\n"
     middle = long * 1_000_000 if long in (b"\n", b" ", b"\r") else b"# " + long * 1_000_000
-    found = read_pair(start + middle + b"\ne:s e:p 2 .\n", start + middle + b"\ne:s e:p 3 .\n", TURTLE)
-    assert [len(side.lines()) for side in found] == [2, 2]
+    pair = read_pair(start + middle + b"\ne:s e:p 2 .\n", start + middle + b"\ne:s e:p 3 .\n", TURTLE)
+    assert [len(side.lines()) for side in pair] == [2, 2]
 
 
 @pytest.mark.parametrize("body", ["e:s e:p 1 .\n", "e:s f:p 1 .\n", "<s> e:p 1 .\n"])
@@ -346,8 +346,8 @@ def test_versions_that_declare_other_prefixes_are_read_together_and_keep_their_o
     old, new = f"{both}{shared}".encode(), f"{both}@prefix f: <http://f.test/> .\n{shared}e:s f:p 2 .\n".encode()
     expected = [read_document(side, TURTLE) for side in (old, new)]
     monkeypatch.delattr(versions, "read_document")
-    found = read_pair(old, new, TURTLE)
-    assert [(sorted(side.lines()), side.prefixes) for side in found] == [
+    pair = read_pair(old, new, TURTLE)
+    assert [(sorted(side.lines()), side.prefixes) for side in pair] == [
         (sorted(side.lines()), side.prefixes) for side in expected
     ]
 
@@ -356,5 +356,5 @@ def test_versions_that_declare_other_prefixes_are_read_together_and_keep_their_o
 @given(graphs, graphs)
 def test_two_versions_in_ntriples_are_read_together_as_one_by_one(old: list[str], new: list[str]) -> None:
     sides = ["\n".join(lines).encode() for lines in (old, [*old[::2], *new, "# end"])]
-    found = read_pair(sides[0], sides[1], N_TRIPLES)
-    assert [set(each.lines()) for each in found] == [set(read_document(side, N_TRIPLES).lines()) for side in sides]
+    pair = read_pair(sides[0], sides[1], N_TRIPLES)
+    assert [set(each.lines()) for each in pair] == [set(read_document(side, N_TRIPLES).lines()) for side in sides]

@@ -37,8 +37,8 @@ def renamed(lines: list[str], seed: int) -> list[str]:
     return result
 
 
-def written(found: pyoxigraph.Dataset) -> list[str]:
-    return sorted((pyoxigraph.serialize(found, format=pyoxigraph.RdfFormat.N_QUADS) or b"").decode().split("\n")[:-1])
+def written(graph: pyoxigraph.Dataset) -> list[str]:
+    return sorted((pyoxigraph.serialize(graph, format=pyoxigraph.RdfFormat.N_QUADS) or b"").decode().split("\n")[:-1])
 
 
 ALGORITHMS = {
@@ -65,7 +65,7 @@ def test_plain_rdfc_numbers_blank_nodes_that_name_graphs(tail: str) -> None:
 
 
 # Small graphs of blank nodes only, which look alike from nearly everywhere.
-alike = st.lists(
+symmetric = st.lists(
     st.builds(lambda s, o: f"_:n{s} {P} _:n{o} .", st.integers(0, 5), st.integers(0, 5)), unique=True, max_size=9
 )
 
@@ -80,7 +80,7 @@ def test_labels_are_those_of_content_where_rdfc_has_two_answers() -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(alike, alike, st.integers())
+@given(symmetric, symmetric, st.integers())
 def test_labels_are_equal_if_and_only_if_the_graphs_are(one: list[str], other: list[str], seed: int) -> None:
     assert label_by_content(renamed(one, seed)) == label_by_content(one)
     sides = [dataset_of(one), dataset_of(other)]
@@ -239,13 +239,13 @@ def test_too_many_triples_with_blank_nodes_are_refused_before_memory_is_gone(mon
 def test_plain_rdfc_ends_within_its_limit_whatever_the_graph(lines: list[str]) -> None:
     """Some of them RDFC-1.0 can label, in exponential time."""
     try:
-        found = rdfc_lines("\n".join(lines).encode(), NT)
+        canonical = rdfc_lines("\n".join(lines).encode(), NT)
     except GraphTooHard as error:
         assert "graph set aside" in str(error)
     else:
         theirs = dataset_of(lines)
         theirs.canonicalize(pyoxigraph.CanonicalizationAlgorithm.RDFC_1_0)
-        assert found == written(theirs)
+        assert canonical == written(theirs)
 
 
 @pytest.mark.parametrize("media_type", ["text/turtle", "text/turtle; charset=utf-8", "application/n-triples"])

@@ -76,14 +76,14 @@ def test_steps_run_until_the_worker_is_asked_to_stop_and_stop_is_called() -> Non
 def test_a_server_that_is_away_is_retried_with_backoff_shown_in_health_and_forgotten_on_recovery() -> None:
     seen: list[Report] = []
 
-    def look(_run: Run) -> float:
+    def examine(_run: Run) -> float:
         seen.append(main.report())
         return 0.0
 
     worker = Scripted(
         *[fail(DatabaseUnavailable("database u@h/d: not reachable"))] * 4,
-        look,
-        look,
+        examine,
+        examine,
     )
     main, _, clock = process(worker)
     assert main.main() == EXIT_OK
@@ -166,9 +166,9 @@ def test_a_report_has_the_documented_fields_and_the_workers_own() -> None:
     worker = Scripted(lambda _: 0.0)
     main, run, _ = process(worker)
     main.main()
-    found = main.report().to_json()
-    assert {"status", "last_heartbeat", "uptime_seconds", "ready", "worker_id", "last_step", "own"} <= set(found)
-    assert found["last_heartbeat"].startswith("2026-01-01T00:00:0")
+    own_report = main.report().to_json()
+    assert {"status", "last_heartbeat", "uptime_seconds", "ready", "worker_id", "last_step", "own"} <= set(own_report)
+    assert own_report["last_heartbeat"].startswith("2026-01-01T00:00:0")
     assert b"worker_steps_total 2.0" in run.metrics.text(), "the start and the step"
     assert b"worker_job" not in run.metrics.text(), "the requirement documents give these names to real jobs"
 

@@ -43,7 +43,7 @@ single_reports = st.builds(
     disabled_by=st.none() | st.text(string.ascii_lowercase, min_size=1),
     own=own_fields,
 )
-reports = single_reports | st.lists(single_reports, min_size=2, max_size=3).map(lambda found: worst(tuple(found)))
+reports = single_reports | st.lists(single_reports, min_size=2, max_size=3).map(lambda drawn: worst(tuple(drawn)))
 
 
 @given(reports)
