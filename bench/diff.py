@@ -80,7 +80,7 @@ def measure(
         say(f"{time.perf_counter() - begun:6.0f} s  {text}")
 
     context = MappingContext.wikidata()
-    found = {}
+    results = {}
     shown = []
     for size in sizes:
         edits, source = cases(size, corpus, context)
@@ -88,7 +88,7 @@ def measure(
         shown.append(by_edit[SHOWN])
         verdicts = check(edits)
         progress(f"{size.label}: checked")
-        found[size.key] = {
+        results[size.key] = {
             "label": size.label,
             "source": source,
             **described(by_edit[SHOWN]),
@@ -107,7 +107,7 @@ def measure(
         "question": "from the snapshots of an edit to the triples that it changed",
         "command": f"python -m bench.diff --runs {runs}" + (" --quick" if lengths is QUICK else ""),
         "corpus": corpus is not None,
-        "sizes": found,
+        "sizes": results,
         "mapping": mapping,
         "statements": scaling,
         "processes": processes,
@@ -184,10 +184,10 @@ def _times(
 
 def _slow(case: Case, size: Size, runs: int, limit_s: float, lengths: Lengths, progress: Any) -> dict[str, Any]:
     """Time those that may take minutes, each in a process of its own; once where the entity is large."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     largest = size.key == SIZES[0].key
     if largest and not lengths.once:
-        return found
+        return results
     everybody = rivals()
     for rival in everybody.values():
         if not rival.slow:
@@ -204,9 +204,9 @@ def _slow(case: Case, size: Size, runs: int, limit_s: float, lengths: Lengths, p
         if done is not None:
             spurious, missing = judge(rival, done[1], case)
             row |= {"ms": spread(took_ms), "times_wbd": spread(ratios), "spurious": spurious, "missing": missing}
-        found[rival.key] = row
+        results[rival.key] = row
         progress(f"{size.label}: {rival.label} {'done' if done else 'stopped'}")
-    return found
+    return results
 
 
 def rounded(value: Any) -> Any:

@@ -130,10 +130,10 @@ def load(size: Size, corpus: Path | None) -> tuple[Json, str]:
 def cases(size: Size, corpus: Path | None, context: MappingContext) -> tuple[list[Case], str]:
     """Return one case for each kind of edit, and where the entity is from."""
     entity, source = load(size, corpus)
-    found = [Case(size.key, name, entity["id"], entity, edited(entity, name), context) for name in EDITS]
-    for case in found:
+    made = [Case(size.key, name, entity["id"], entity, edited(entity, name), context) for name in EDITS]
+    for case in made:
         assert all(case.exact), f"{size.key}, {case.edit}: nothing changed"
-    return found, source
+    return made, source
 
 
 def statements(entity: Json) -> list[Json]:
@@ -161,8 +161,8 @@ def _new_snak(entity: Json) -> Json:
 
 
 def _middle(entity: Json) -> Json:
-    found = statements(entity)
-    return found[len(found) // 2]
+    choices = statements(entity)
+    return choices[len(choices) // 2]
 
 
 def _label(entity: Json) -> None:

@@ -106,8 +106,8 @@ def _oxigraph_canonical(data: bytes) -> set[Any]:
     return set(dataset)
 
 
-def _oxigraph_answer(found: tuple[set[Any], set[Any]]) -> Answer:
-    added, removed = ([f"{quad.triple} ." for quad in side] for side in found)
+def _oxigraph_answer(output: tuple[set[Any], set[Any]]) -> Answer:
+    added, removed = ([f"{quad.triple} ." for quad in side] for side in output)
     return added, removed
 
 
@@ -122,8 +122,8 @@ def _rdflib_canonical(old: bytes, new: bytes) -> tuple[rdflib.Graph, rdflib.Grap
     return added, removed
 
 
-def _rdflib_answer(found: tuple[rdflib.Graph, rdflib.Graph]) -> Answer:
-    added, removed = (_rdflib_text(side) for side in found)
+def _rdflib_answer(output: tuple[rdflib.Graph, rdflib.Graph]) -> Answer:
+    added, removed = (_rdflib_text(side) for side in output)
     return added, removed
 
 
@@ -216,7 +216,7 @@ def rivals() -> dict[str, Rival]:
             "PyLD, URDNA2015",
             lambda case: case.exports_nt,
             _pyld,
-            lambda found: (sorted(found[0]), sorted(found[1])),
+            lambda output: (sorted(output[0]), sorted(output[1])),
             _pyld_lines,
             slow=True,
         ),
@@ -241,10 +241,10 @@ def judge(rival: Rival, answer: Answer, case: Case) -> tuple[int, int]:
     """
     spurious = missing = 0
     for lines, exact in zip(answer, case.exact, strict=True):
-        found = shapes(lines)
+        given = shapes(lines)
         wanted = shapes(rival.lines("".join(f"{line}\n" for line in exact).encode()))
-        spurious += (found - wanted).total()
-        missing += (wanted - found).total()
+        spurious += (given - wanted).total()
+        missing += (wanted - given).total()
     return spurious, missing
 
 
@@ -294,8 +294,8 @@ def in_a_process(rival: Rival, case: Case, limit_s: float) -> tuple[float, Answe
             )
         except subprocess.TimeoutExpired:
             return None
-    found = orjson.loads(done.stdout)
-    return found["ms"], (found["added"], found["removed"])
+    answer = orjson.loads(done.stdout)
+    return answer["ms"], (answer["added"], answer["removed"])
 
 
 def main() -> int:
@@ -303,9 +303,9 @@ def main() -> int:
     rival = rivals()[key]
     old, new = (Path(path).read_bytes() for path in paths)
     begun = time.perf_counter()
-    found = rival.run(old, new)
+    output = rival.run(old, new)
     ms = (time.perf_counter() - begun) * 1000
-    added, removed = rival.answer(found)
+    added, removed = rival.answer(output)
     sys.stdout.buffer.write(orjson.dumps({"ms": ms, "added": added, "removed": removed}))
     return 0
 

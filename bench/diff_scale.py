@@ -75,10 +75,10 @@ def with_processes(
         "snapshot_bytes_a_diff": round(statistics.mean(sum(map(len, case.snapshots)) for case in cases)),
         "rows": {
             str(count): {
-                "diffs_per_s": spread(found),
-                "times_one": spread([mine / one for mine, one in zip(found, first, strict=True)]),
+                "diffs_per_s": spread(measured),
+                "times_one": spread([mine / one for mine, one in zip(measured, first, strict=True)]),
             }
-            for count, found in rates.items()
+            for count, measured in rates.items()
         },
     }
 

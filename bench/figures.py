@@ -146,8 +146,8 @@ class Section:
 
     def recorded(self) -> dict[str, Any]:
         """Return the results of the last full run."""
-        found: dict[str, Any] = orjson.loads((RESULTS / f"{self.name}.json").read_bytes())
-        return found
+        figures: dict[str, Any] = orjson.loads((RESULTS / f"{self.name}.json").read_bytes())
+        return figures
 
     def section(self, page: str) -> str:
         """Return the text between the markers. Raises ValueError unless each occurs once, in order."""
@@ -163,8 +163,8 @@ class Section:
         begin, end = self.begin, self.end
         if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
             raise ValueError(f"{begin} and {end} must each occur once, in this order")
-        before, _, rest = page.partition(begin)
-        inside, _, after = rest.partition(end)
+        before, _, from_begin = page.partition(begin)
+        inside, _, after = from_begin.partition(end)
         return before, after, inside.strip("\n")
 
     def write(self, markdown: str, svg: str) -> None:

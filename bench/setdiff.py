@@ -136,7 +136,7 @@ def rivals(case: Case) -> list[Rival]:
     def fresh_lines() -> tuple[list[str], list[str]]:
         return old.decode().split("\n")[:-1], new.decode().split("\n")[:-1]
 
-    def kept(value: tuple[Any, Any]) -> Callable[[], tuple[Any, Any]]:
+    def prepared(value: tuple[Any, Any]) -> Callable[[], tuple[Any, Any]]:
         return lambda: value
 
     lines = fresh_lines()
@@ -146,15 +146,15 @@ def rivals(case: Case) -> list[Rival]:
         Rival("native", texts, difference),
         Rival("python twin", texts, difference_twin),
         Rival("pyoxigraph", texts, lambda a, b: both_ways(oxigraph_triples(a), oxigraph_triples(b))),
-        Rival("pyoxigraph, parsed", kept(parsed), both_ways),
+        Rival("pyoxigraph, parsed", prepared(parsed), both_ways),
         Rival("str: sets, fresh", fresh_lines, diff_lines),
-        Rival("str: sets, hashes known", kept(lines), diff_lines),
+        Rival("str: sets, hashes known", prepared(lines), diff_lines),
         Rival("str: encoded for native", fresh_lines, through_native),
     ]
     if case.rdflib:
         graphs = rdflib_graph(old), rdflib_graph(new)
         result.append(Rival("rdflib", texts, lambda a, b: both_ways(rdflib_graph(a), rdflib_graph(b))))
-        result.append(Rival("rdflib, parsed", kept(graphs), both_ways))
+        result.append(Rival("rdflib, parsed", prepared(graphs), both_ways))
     return result
 
 
@@ -264,13 +264,13 @@ def main() -> int:
     # As timeit does; otherwise the lists of one rival are gone through in the time of another.
     gc.disable()
     for case in all_cases:
-        found = diff_lines(case.old, case.new)
+        change = diff_lines(case.old, case.new)
         measured.append(
             {
                 "case": case.name,
                 "bytes": len(text(case.old)) + len(text(case.new)),
-                "added": len(found.added),
-                "removed": len(found.removed),
+                "added": len(change.added),
+                "removed": len(change.removed),
                 "rivals": measure(case, max(args.runs, 3)),
             }
         )

@@ -88,17 +88,17 @@ class Block:
 
 def blocks(text: str, page: str) -> Iterator[Block]:
     """Yield the fenced blocks of a page in order."""
-    for found in _FENCE.finditer(text):
-        before = text[: found.start()].rstrip(" ")
+    for match in _FENCE.finditer(text):
+        before = text[: match.start()].rstrip(" ")
         previous = before.rstrip("\n").rpartition("\n")[2].strip()
         marker = _MARKER.match(previous) if before.endswith("\n") and not before.endswith("\n\n") else None
-        info = found["info"].split()
-        indent = len(found["indent"])
+        info = match["info"].split()
+        indent = len(match["indent"])
         yield Block(
             page,
             before.count("\n") + 1,
             info[0] if info else "",
-            "".join(line[indent:] for line in found["text"].splitlines(keepends=True)),
+            "".join(line[indent:] for line in match["text"].splitlines(keepends=True)),
             marker["kind"].strip() if marker else "",
             marker["text"].strip() if marker else "",
         )
@@ -111,20 +111,20 @@ def all_blocks() -> list[Block]:
 
 def faults(block: Block) -> list[str]:
     """Return the rules that a block breaks."""
-    found = []
+    reasons = []
     if block.marker and block.marker not in MARKERS:
-        found.append(f"unknown marker {block.marker!r}")
+        reasons.append(f"unknown marker {block.marker!r}")
     if block.language in NOT_COMMANDS:
-        return found
+        return reasons
     if block.language != "console":
-        return [*found, f"fence {block.language!r} is neither console nor one of {', '.join(sorted(NOT_COMMANDS))}"]
+        return [*reasons, f"fence {block.language!r} is neither console nor one of {', '.join(sorted(NOT_COMMANDS))}"]
     if not block.text.startswith("$ "):
-        found.append("a console block begins with a command")
+        reasons.append("a console block begins with a command")
     if block.marker in ("not run", "vm") and not block.reason:
-        found.append(f"{block.marker} without a reason")
+        reasons.append(f"{block.marker} without a reason")
     if block.marker == "tested by" and not (ROOT / block.reason).is_file():
-        found.append(f"no file {block.reason}")
-    return found
+        reasons.append(f"no file {block.reason}")
+    return reasons
 
 
 # A number, a size, a time, a hash, an id or a path: what differs from run to run.

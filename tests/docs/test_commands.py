@@ -84,8 +84,8 @@ def shell() -> Iterator[Shell]:
 
 
 def run_blocks() -> list[Block]:
-    found = [block for block in all_blocks() if block.is_run]
-    return sorted(found, key=lambda block: block.page != _FIRST)
+    blocks = [block for block in all_blocks() if block.is_run]
+    return sorted(blocks, key=lambda block: block.page != _FIRST)
 
 
 def complaint(command: Command, done: subprocess.CompletedProcess[str]) -> str | None:

@@ -33,7 +33,7 @@ def test_every_block_is_marked_run_or_tested_elsewhere() -> None:
 )
 def test_a_block_that_breaks_the_rules_is_noticed(text: str, fault: str) -> None:
     (block,) = blocks(text, "page.md")
-    assert any(fault in found for found in faults(block))
+    assert any(fault in message for message in faults(block))
 
 
 def test_a_marker_counts_only_directly_before_its_block() -> None:

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 10
-    assert {page.name: found for page in pages if (found := other_hosts(page.read_text()))} == {}
+    assert {page.name: hosts for page in pages if (hosts := other_hosts(page.read_text()))} == {}
 
 
 def test_what_pages_load_from_the_site_is_there(site: Path) -> None:

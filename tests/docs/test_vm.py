@@ -35,10 +35,10 @@ _SUPERVISOR_WAIT_S = 5
 
 def unit() -> dict[str, list[str]]:
     """Return the assignments of the unit, in order."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for name, value in re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.MULTILINE):
-        found.setdefault(name, []).append(value)
-    return found
+        values.setdefault(name, []).append(value)
+    return values
 
 
 def here(line: str, root: Path) -> str:

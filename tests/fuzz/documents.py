@@ -134,12 +134,12 @@ def _check_document(document: Document) -> None:
 
 
 def _check_diff(old: bytes, new: bytes, media_type: str | None) -> None:
-    found = diff_graphs(old, new, media_type=media_type, work_limit=_WORK_LIMIT)
+    change = diff_graphs(old, new, media_type=media_type, work_limit=_WORK_LIMIT)
     documents = [read_document(each, media_type) if each else Document(b"") for each in (old, new)]
     keep = all(has_own_labels(document, source) for document, source in zip(documents, (old, new), strict=True))
     before, after = (
         set(canonical_text(each, keep_labels=keep, work_limit=_WORK_LIMIT).decode().split("\n")[:-1])
         for each in documents
     )
-    assert set(apply(found, before)) == after
-    assert not set(found.added) & before and not set(found.removed) & after
+    assert set(apply(change, before)) == after
+    assert not set(change.added) & before and not set(change.removed) & after

@@ -55,16 +55,16 @@ def pick(choices: Choices) -> Any:
 
 
 def _places(value: Any) -> list[Place]:
-    found: list[Place] = []
+    places: list[Place] = []
     todo = [value]
     while todo:
         holder = todo.pop()
         members = holder.items() if isinstance(holder, dict) else enumerate(holder)
         for key, inner in members:
-            found.append((holder, key))
+            places.append((holder, key))
             if isinstance(inner, dict | list):
                 todo.append(inner)
-    return found
+    return places
 
 
 def change(entity: Any, choices: Choices) -> None:
@@ -158,11 +158,11 @@ def is_accepted(entity: Any) -> bool:
     return True
 
 
-def check_grammar(entity: Any, found: list[str] | BadEntity, context: MappingContext) -> None:
+def check_grammar(entity: Any, outcome: list[str] | BadEntity, context: MappingContext) -> None:
     """Assert that an entity maps if the import accepts it, with a note just where a snak is broken."""
     if not is_accepted(entity):
         return
-    assert isinstance(found, list), f"accepted, and not mapped: {found}"
+    assert isinstance(outcome, list), f"accepted, and not mapped: {outcome}"
     if "redirect" not in entity and context.flavour.statements:
-        noted = any("triple, please ignore" in line and "comment>" in line for line in found)
+        noted = any("triple, please ignore" in line and "comment>" in line for line in outcome)
         assert noted == bool(check_entity(entity).broken_snaks), "a note without a broken snak, or the other way round"

@@ -83,10 +83,10 @@ def check(data: bytes) -> None:
     assert (there.linked_shared, there.unlinked_shared) == (back.unlinked_shared, back.linked_shared)
     assert set(there.linked_shared) <= set(there.added) and set(there.unlinked_shared) <= set(there.removed)
     if isinstance(before, list) and isinstance(after, list):
-        whole = diff_lines(before, after, context.vocabulary)
+        of_graphs = diff_lines(before, after, context.vocabulary)
         for name in ("added", "removed", "linked_shared", "unlinked_shared"):
-            found, expected = getattr(there, name), getattr(whole, name)
-            assert found == expected, f"{name} by parts and whole: {differ(found, expected)}"
+            by_parts, expected = getattr(there, name), getattr(of_graphs, name)
+            assert by_parts == expected, f"{name} by parts and whole: {differ(by_parts, expected)}"
         assert apply(there, before) == sorted(after)
     else:
         assert not (isinstance(before, list) or isinstance(after, list)), "a fault that only one side has goes unseen"

@@ -63,11 +63,11 @@ def _target(choices: Choices) -> str:
 
 
 def _lines(choices: Choices) -> list[str]:
-    found = []
+    triples = []
     for _ in range(choices.number(_LINES)):
         subject = _blank(choices) if choices.byte() & 1 else _iri(choices)
-        found.append(f"{subject} {_iri(choices)} {_target(choices)} .")
-    return list(dict.fromkeys(found))
+        triples.append(f"{subject} {_iri(choices)} {_target(choices)} .")
+    return list(dict.fromkeys(triples))
 
 
 def _refusable(lines: list[str]) -> bool:
@@ -96,17 +96,17 @@ def check(data: bytes) -> None:
     wanted = sorted(lines)
     for name, media_type in (("turtle", TURTLE), ("ntriples", N_TRIPLES)):
         written = write_lines(lines, name, _VOCABULARY).encode()
-        found = sorted(read_document(written, media_type).lines())
-        assert found == wanted, f"{name}: wrote {written!r}, read {found}, wanted {wanted}"
+        read_back = sorted(read_document(written, media_type).lines())
+        assert read_back == wanted, f"{name}: wrote {written!r}, read {read_back}, wanted {wanted}"
     assert to_turtle(wanted, _VOCABULARY) == turtle_twin(wanted, _VOCABULARY)
     try:
         written = write_lines(lines, "rdfxml", _VOCABULARY).encode()
     except BadInput as error:
         assert _refusable(lines), f"refused for no reason: {error}"
         return
-    found = read_document(written, RDF_XML).lines()
+    read_back = read_document(written, RDF_XML).lines()
     try:
-        left, right = label_by_content(found), label_by_content(lines)
+        left, right = label_by_content(read_back), label_by_content(lines)
     except GraphTooHard:
         return
     assert left == right, f"rdfxml: wrote {written!r}, read {left}, wanted {right}"

@@ -76,8 +76,8 @@ def _constant(name: str) -> None:
     raise _Refused(name)
 
 
-def _keys_twice(pairs: list[tuple[str, Any]], found: list[str]) -> dict[str, Any]:
-    found += [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
+def _keys_twice(pairs: list[tuple[str, Any]], repeated: list[str]) -> dict[str, Any]:
+    repeated += [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
     return dict(pairs)
 
 
@@ -99,8 +99,8 @@ def check_text(raw: bytes) -> None:
     try:
         parsed = parse(raw)
     except BadInput as error:
-        deep = "nested" in str(error) or "recursion" in str(error)
-        assert expected is None or deep or re.search(rb"[0-9]{15}|[eE]", raw), f"refused for no reason: {error}"
+        too_deep = "nested" in str(error) or "recursion" in str(error)
+        assert expected is None or too_deep or re.search(rb"[0-9]{15}|[eE]", raw), f"refused for no reason: {error}"
         if "nested" in str(error):
             return
         match = _COLUMN.fullmatch(error.place)

@@ -48,16 +48,16 @@ def check(data: bytes) -> None:
         context = entities.context(choices)
         entity = entities.changed(entities.pick(choices), choices)
     before = copy.deepcopy(entity)
-    found = entities.mapped(entity, context)
+    outcome = entities.mapped(entity, context)
     assert repr(entity) == repr(before), "the mapping changed its input"
-    entities.check_grammar(entity, found, context)
+    entities.check_grammar(entity, outcome, context)
     used = entities.mapped(entity, _used(context))
-    if isinstance(found, BadEntity):
-        assert isinstance(used, BadEntity) and (found.place, str(found)) == (used.place, str(used))
-        assert found.place or not entity, f"no place: {found}"
+    if isinstance(outcome, BadEntity):
+        assert isinstance(used, BadEntity) and (outcome.place, str(outcome)) == (used.place, str(used))
+        assert outcome.place or not entity, f"no place: {outcome}"
         return
-    assert found == used, differ(found, used)
-    check_lines(found)
+    assert outcome == used, differ(outcome, used)
+    check_lines(outcome)
 
 
 @cache
@@ -99,6 +99,6 @@ def check_lines(lines: Iterable[str]) -> None:
     assert len(set(lines)) == len(lines), "a line comes twice"
     document = read_document("".join(f"{line}\n" for line in lines).encode(), N_TRIPLES)
     expected = {_lower_tag(line) for line in lines}
-    found = {_lower_tag(line) for line in document.lines()}
-    assert found == expected, differ(sorted(found), sorted(expected))
+    read_back = {_lower_tag(line) for line in document.lines()}
+    assert read_back == expected, differ(sorted(read_back), sorted(expected))
     assert document.text.count(b"\n") == len(lines)

@@ -48,10 +48,10 @@ KERNELS = {
 
 
 def compiler() -> str:
-    found = next((path for name in ("cc", "gcc") if (path := shutil.which(name))), None)
-    if found is None:
+    program = next((path for name in ("cc", "gcc") if (path := shutil.which(name))), None)
+    if program is None:
         raise SystemExit("fuzz: no C compiler; apt-get install gcc libc6-dev")
-    return found
+    return program
 
 
 def build(folder: Path, kernel: Kernel) -> None:

@@ -55,6 +55,6 @@ def check(data: bytes) -> None:
     expected = difference_twin(old, new)
     for difference in builds:
         # Bytes objects end in a NUL that a read past the end would meet; these do not.
-        found = difference(bytearray(old), bytearray(new))
-        assert found == expected, f"C {found!r}, Python {expected!r}"
+        native_result = difference(bytearray(old), bytearray(new))
+        assert native_result == expected, f"C {native_result!r}, Python {expected!r}"
         assert difference(new, old) == expected[::-1], "the way back"

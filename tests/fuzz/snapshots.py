@@ -90,8 +90,8 @@ def check(data: bytes) -> None:
     one, other = _written(first, choices), _written(entities.changed(picked, choices), choices)
     expected = compare_twin(one, other)
     for compare in builds:
-        found = without_hashes(compare(one, other))
-        assert found == expected, f"C {found!r}, Python {expected!r}"
+        native_result = without_hashes(compare(one, other))
+        assert native_result == expected, f"C {native_result!r}, Python {expected!r}"
     if expected is not None:
         for text in (one, other, *comparison_of(one, other, expected)[:2]):
             orjson.loads(text)

@@ -41,7 +41,7 @@ FAULTS: list[tuple[str, str, str, Callable[[Any], Any]]] = [
     ("entity_diff", "entity_diff", "diff_entities", changing(lambda diff: RdfDiff(diff.added[1:], diff.removed[1:]))),
     ("entity_diff", "entity_diff", "diff_entities", changing(lambda diff: RdfDiff(diff.added, diff.removed))),
     ("snapshots", "snapshots", "diff_snapshots", changing(lambda diff: RdfDiff(diff.added[1:], diff.removed))),
-    ("snapshots", "snapshots", "compare_twin", changing(lambda found: found and (found[0], 0, found[2]))),
+    ("snapshots", "snapshots", "compare_twin", changing(lambda compared: compared and (compared[0], 0, compared[2]))),
     ("documents", "documents", "read_pair", changing(lambda pair: pair[::-1])),
     ("documents", "documents", "diff_graphs", changing(lambda diff: RdfDiff(diff.added))),
     ("blank_nodes", "blank_nodes", "label_by_content", lambda _: lambda lines, _limit: sorted(lines)),
@@ -95,8 +95,8 @@ def test_every_target_that_takes_builds_gets_them_with_sanitizers() -> None:
 
 def test_every_file_with_a_check_is_run() -> None:
     here = Path(__file__).parent
-    found = {path.stem for path in here.glob("*.py") if "\ndef check(data: bytes)" in path.read_text()}
-    assert found == {*run.TARGETS, *run.PLANTED}
+    targets = {path.stem for path in here.glob("*.py") if "\ndef check(data: bytes)" in path.read_text()}
+    assert targets == {*run.TARGETS, *run.PLANTED}
 
 
 def test_help_has_an_example_and_unknown_targets_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

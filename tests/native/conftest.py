@@ -94,7 +94,7 @@ def check(program: Path, *arguments: str, stdin: str | None = None, code: int = 
 @pytest.fixture(scope="session")
 def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Compile:
     """Build C files to a program, or with `-shared` to an extension module: compile_c(name, sources, flags)."""
-    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
     if compiler is None:
         without("no C compiler")
     folder = tmp_path_factory.mktemp("native")

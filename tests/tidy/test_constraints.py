@@ -20,14 +20,14 @@ def pinned(text: str) -> dict[str, str]:
 
 def faults(constraints: dict[str, str], requirements: list[str]) -> list[str]:
     """Return the requirements that have no version, or one that they do not allow."""
-    found = []
+    unmet = []
     for requirement in map(Requirement, requirements):
         version = constraints.get(canonicalize_name(requirement.name))
         if version is None:
-            found.append(f"{requirement}: no version; run: python -m scripts.constraints")
+            unmet.append(f"{requirement}: no version; run: python -m scripts.constraints")
         elif not requirement.specifier.contains(version, prereleases=True):
-            found.append(f"{requirement}: {version} is tested")
-    return found
+            unmet.append(f"{requirement}: {version} is tested")
+    return unmet
 
 
 def test_every_dependency_has_a_tested_version_that_is_allowed() -> None:

@@ -13,8 +13,8 @@ from bench.figures import PAGE, took
 
 
 def test_the_figures_on_the_page_are_the_recorded_ones() -> None:
-    found = SECTION.section(PAGE.read_text())
-    assert found == diff_figures.markdown(SECTION.recorded()), "run: python -m bench.diff_figures"
+    shown = SECTION.section(PAGE.read_text())
+    assert shown == diff_figures.markdown(SECTION.recorded()), "run: python -m bench.diff_figures"
 
 
 def test_the_chart_shows_the_recorded_figures_and_is_whole() -> None:

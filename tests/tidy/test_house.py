@@ -54,13 +54,13 @@ def test_no_source_file_is_over_500_lines(path: Path) -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    found = [str(path.relative_to(ROOT)) for path in SOURCES if reads_environment(path.read_text())]
-    assert found == ["wbd/settings/load.py"]
+    files = [str(path.relative_to(ROOT)) for path in SOURCES if reads_environment(path.read_text())]
+    assert files == ["wbd/settings/load.py"]
 
 
 def test_everything_is_caught_only_at_the_boundaries() -> None:
-    found = {str(path.relative_to(ROOT)): count for path in SOURCES if (count := catches_everything(path.read_text()))}
-    assert found == {"wbd/runtime/process.py": 1, "wbd/runtime/health.py": 1}
+    counts = {str(path.relative_to(ROOT)): count for path in SOURCES if (count := catches_everything(path.read_text()))}
+    assert counts == {"wbd/runtime/process.py": 1, "wbd/runtime/health.py": 1}
 
 
 def test_no_file_names_a_place_on_some_machine() -> None:
@@ -122,9 +122,9 @@ def parsers(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, a
 
 
 def test_every_command_has_help_with_an_example_and_every_option_a_meaning() -> None:
-    found = dict(parsers(_parser(), "wbd"))
-    assert {"wbd up", "wbd import", "wbd ids take", "wbd dev", "wbd config", "wbd status"} <= set(found)
-    for name, parser in found.items():
+    commands = dict(parsers(_parser(), "wbd"))
+    assert {"wbd up", "wbd import", "wbd ids take", "wbd dev", "wbd config", "wbd status"} <= set(commands)
+    for name, parser in commands.items():
         has_actions = any(isinstance(action, argparse._SubParsersAction) for action in parser._actions)
         if not has_actions and name != "wbd ids status":
             assert parser.epilog and "example" in parser.epilog, f"{name}: no example"

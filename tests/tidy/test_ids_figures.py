@@ -10,8 +10,8 @@ from bench import ids_figures, ids_import
 
 
 def test_the_figures_on_the_page_are_the_recorded_ones() -> None:
-    found = ids_figures.section(ids_figures.PAGE.read_text())
-    assert found == ids_figures.markdown(ids_figures.recorded()), "run: python -m bench.ids_figures"
+    shown = ids_figures.section(ids_figures.PAGE.read_text())
+    assert shown == ids_figures.markdown(ids_figures.recorded()), "run: python -m bench.ids_figures"
 
 
 def test_the_chart_shows_the_recorded_figures_and_is_whole() -> None:

@@ -39,12 +39,12 @@ def cycle(sources: Mapping[str, str]) -> list[str]:
             return [*path[path.index(name) :], name]
         if name not in done:
             for other in graph[name]:
-                if found := search(other, [*path, name]):
-                    return found
+                if loop := search(other, [*path, name]):
+                    return loop
             done.add(name)
         return []
 
-    return next((found for name in graph if (found := search(name, []))), [])
+    return next((loop for name in graph if (loop := search(name, []))), [])
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

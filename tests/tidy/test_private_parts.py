@@ -20,16 +20,16 @@ _OWN = {"self", "cls"}
 
 def private_parts(text: str) -> list[str]:
     """Return each private attribute that the code reads, sets or patches on something other than self."""
-    found = []
+    uses = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Attribute) and _is_private(node.attr):
             if not (isinstance(node.value, ast.Name) and node.value.id in _OWN):
-                found.append(f"line {node.lineno}: {ast.unparse(node)}")
+                uses.append(f"line {node.lineno}: {ast.unparse(node)}")
         elif isinstance(node, ast.Call) and _called(node) in ("setattr", "getattr", "delattr"):
             name = node.args[1] if len(node.args) > 1 else None
             if isinstance(name, ast.Constant) and isinstance(name.value, str) and _is_private(name.value):
-                found.append(f"line {node.lineno}: {ast.unparse(node)}")
-    return found
+                uses.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return uses
 
 
 def _is_private(name: str) -> bool:

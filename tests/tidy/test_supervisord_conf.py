@@ -206,5 +206,5 @@ def test_in_the_image_logs_go_to_the_output_of_the_container(tmp_path: Path, mon
     (tmp_path / "run").mkdir()
     (tmp_path / "log").mkdir()
     monkeypatch.setenv("WBD_STATE_DIR", str(tmp_path))
-    found = programs(parse(changed), WORKER_GROUP).values()
-    assert {(program.stdout_logfile, program.stdout_logfile_maxbytes) for program in found} == {("/dev/fd/1", 0)}
+    of_workers = programs(parse(changed), WORKER_GROUP).values()
+    assert {(program.stdout_logfile, program.stdout_logfile_maxbytes) for program in of_workers} == {("/dev/fd/1", 0)}
