@@ -122,9 +122,9 @@ class Side:
         self.mapper: EntityMapper
 
     def start(self, elsewhere: Mapping[str, int]) -> None:
-        """Write the document node, which always differs; *elsewhere* is added to what it counts."""
+        """Write the facts of the document, which always differ; *elsewhere* is added to what they count."""
         self.mapper.elsewhere = elsewhere
-        self.mapper.document(self.revision, self.modified)
+        self.mapper.document_facts(self.revision, self.modified)
 
     def write_sitelinks(self, other: Mapping[str, Any]) -> set[str]:
         """Write the sitelinks that *other* lacks or has otherwise; return their wikis."""
@@ -276,13 +276,10 @@ def _counts(old: EntityMapper, new: EntityMapper, unchanged_parts: UnchangedPart
         return {}
     counts: dict[str, int] = {}
     claims = (claims_of(old.entity), claims_of(new.entity))
-    before, after = (sum(map(len, each.values())) for each in claims)
-    if before != after:
+    if sum(map(len, claims[0].values())) != sum(map(len, claims[1].values())):
         counts["statements"] = unchanged_parts.statements()
     if old.kind == "item":
-        before, after = (
-            mapper.statement_mapper.identifiers(each) for mapper, each in zip((old, new), claims, strict=True)
-        )
-        if before != after:
+        before = old.statement_mapper.identifiers(claims[0])
+        if before != new.statement_mapper.identifiers(claims[1]):
             counts["identifiers"] = unchanged_parts.identifiers(old.context.properties)
     return counts

@@ -101,15 +101,18 @@ class EntityMapper:
 
     def document(self, revision: int | None, modified: str | None) -> None:
         """Write the document node; for a query service, write its facts about the entity instead."""
-        vocabulary, append = self.context.vocabulary, self.lines.append
-        node = self.subject
         if not self.flavour.query_service:
-            node = iri(f"{vocabulary.data_base}{self.local}")
+            node, append = self._document_node(), self.lines.append
             append(f"{node} {_A} <{SCHEMA}Dataset> .")
             append(f"{node} {_ABOUT} {self.subject} .")
-        if self.flavour.version_info and not self.flavour.query_service:
-            append(f"{node} <{CC}license> {iri(vocabulary.license)} .")
-            append(f'{node} <{SCHEMA}softwareVersion> "{FORMAT_VERSION}" .')
+            if self.flavour.version_info:
+                append(f"{node} <{CC}license> {iri(self.context.vocabulary.license)} .")
+                append(f'{node} <{SCHEMA}softwareVersion> "{FORMAT_VERSION}" .')
+        self.document_facts(revision, modified)
+
+    def document_facts(self, revision: int | None, modified: str | None) -> None:
+        """Write the part of the document that two revisions of an entity can have differently."""
+        node, append = self._document_node(), self.lines.append
         if revision is not None:
             append(f'{node} <{SCHEMA}version> "{int(revision)}"^^<{XSD}integer> .')
         if modified is not None:
@@ -118,6 +121,9 @@ class EntityMapper:
             for name, number in self.counts():
                 number += self.elsewhere.get(name, 0)
                 append(f'{node} <{WIKIBASE}{name}> "{number}"^^<{XSD}integer> .')
+
+    def _document_node(self) -> str:
+        return self.subject if self.flavour.query_service else iri(f"{self.context.vocabulary.data_base}{self.local}")
 
     def counts(self) -> list[tuple[str, int]]:
         """Return the counts that Wikibase writes for this type of entity."""
