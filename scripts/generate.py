@@ -138,6 +138,8 @@ def default_text(name: str) -> str:
     """Return the default of a setting as a user would write it; "" when it is not set."""
     if name in _FOLDERS:
         return _FOLDERS[name]
+    if name not in Settings.model_fields:
+        raise SystemExit(f"setting {name} unknown; the table of workers names it, and no class of wbd/settings has it")
     value: Any = Settings.model_fields[name].default
     if isinstance(value, SecretStr):
         value = value.get_secret_value()

@@ -70,13 +70,16 @@ class _Group:
 
     def prepare(self) -> None:
         running = load().settings
-        counts: Counter[str] = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         for command in (servers.create_buckets, servers.create_tables, servers.create_topics):
             for item in command(running):
                 if item.is_wrong:
                     raise ConfigError(f"{item.kind} {item.name}: {item.state}: {item.detail}")
-                counts[f"{item.kind}s {item.state}"] += 1
-        echo(", ".join(f"{count} {what}" for what, count in counts.items()))
+                # A step that the tables show already is no news, since each of its tables is counted.
+                if (item.kind, item.state) != ("step", "existed"):
+                    counts[item.kind, item.state] += 1
+        parts = [f"{count} {kind}{'' if count == 1 else 's'} {state}" for (kind, state), count in counts.items()]
+        echo(", ".join(parts))
 
     def report(self, program: str) -> Report:
         return worker_report(self.settings.run_dir, program)
