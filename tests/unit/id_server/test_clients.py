@@ -194,7 +194,8 @@ print(client.recv(1000).decode(), end="")
 def ask_as(server: IdServer, uid: int, gid: int, *groups: int) -> str:
     """Return the reply of the server to a process of that user and those groups."""
     arguments = [str(server.address.path), str(uid), str(gid), " ".join(map(str, groups))]
-    done = subprocess.run([sys.executable, "-c", _ASK_AS, *arguments], capture_output=True, timeout=30)
+    # Without site packages, which would measure coverage and could not write it as that user.
+    done = subprocess.run([sys.executable, "-S", "-c", _ASK_AS, *arguments], capture_output=True, timeout=30)
     return (done.stdout or done.stderr.splitlines()[-1]).decode()
 
 
