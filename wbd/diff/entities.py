@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
-from wbd.diff.groups import Statement, compare_groups
+from wbd.diff.groups import Statement, compare_groups, same_json
 from wbd.diff.shared import subjects, with_shared
 from wbd.diff.unchanged import NO_PARTS, NodesOfParts, UnchangedParts, unchanged_truthy_lines, wiki_of
 from wbd.entity.walk import claims_of
@@ -231,7 +231,11 @@ def diff_parts(
         One of FAULTS: a side breaks the data model.
     """
     before, after = claims_of(old.entity), claims_of(new.entity)
-    changed = {name for name in {**before, **after} if before.get(name, _ABSENT) != after.get(name, _ABSENT)}
+    changed = {
+        name
+        for name in {**before, **after}
+        if name not in before or name not in after or not same_json(before[name], after[name])
+    }
     if not _separate(before, after, changed, context.properties):
         return None
     for side in (old, new):

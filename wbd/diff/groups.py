@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from wbd.mapping.statements import best_rank, local_name
 
 Statement = Mapping[str, Any]
@@ -24,7 +26,7 @@ class Group:
     before, after: statements whose value or rank differs, without their unchanged parts; complete if a side has the
         snak type novalue.
     details_before, details_after: the ids and the changed parts of the other statements that differ.
-    unchanged: statements and parts of statements that are equal for Python, and make the same triples on both sides.
+    unchanged: statements and parts of statements that are equal, and make the same triples on both sides.
     best_before, best_after: the best rank of all statements.
 
     If an id comes twice, or two statements of this or another property share a node, as only corrupt JSON has it,
@@ -38,6 +40,22 @@ class Group:
     unchanged: list[Statement]
     best_before: str
     best_after: str
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """
+    Tell whether two parsed JSON values are equal, numbers and booleans of different kinds apart.
+
+    Python takes 11 and 11.0, or 1 and True, for equal, but a precision of 11.0 makes its snak broken. A different order
+    of members counts as a difference, which costs time and changes no result.
+    """
+    if one != other:
+        return False
+    try:
+        return orjson.dumps(one) == orjson.dumps(other)
+    except TypeError:
+        # Beyond what JSON writers take, such as an integer of 70 bits.
+        return repr(one) == repr(other)
 
 
 def compare_groups(sides: Iterable[tuple[Sequence[Statement], Sequence[Statement]]]) -> list[Group]:
@@ -75,7 +93,7 @@ def _compare(before: Sequence[Statement], after: Sequence[Statement]) -> Group:
             continue
         rank = statement.get("rank", "normal")
         as_good = (rank == group.best_before) == (rank == group.best_after)
-        if as_good and statement == other:
+        if as_good and same_json(statement, other):
             group.unchanged.append(statement)
         else:
             _divide(statement, other, as_good and rank == other.get("rank", "normal"), group)
@@ -95,11 +113,11 @@ def _divide(statement: Statement, other: Statement, same_rank: bool, group: Grou
     before, after = unchanged.copy(), unchanged.copy()
     for name in ("qualifiers", "references"):
         part = statement.get(name)
-        if part == other.get(name):
+        if same_json(part, other.get(name)):
             unchanged[name] = part
         else:
             before[name], after[name] = part, other.get(name)
-    if same_rank and mains[0] == mains[1]:
+    if same_rank and same_json(mains[0], mains[1]):
         unchanged |= {"rank": statement.get("rank", "normal"), "mainsnak": mains[0]}
         group.details_before.append(before)
         group.details_after.append(after)

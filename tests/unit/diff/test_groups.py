@@ -272,3 +272,15 @@ def test_a_detail_that_goes_to_another_statement_of_one_node_stays() -> None:
     edited = [first | {"qualifiers": {"P4": [ONE]}}, second | {"references": references}]
     change = check(claims(P4=[first, second]), claims(P4=edited))
     assert [line for line in change.added if "wasDerivedFrom" in line] == []
+
+
+@pytest.mark.parametrize(("good", "broken"), [(11, 11.0), (0, 0.0), (0, False)], ids=str)
+def test_a_number_of_another_kind_that_breaks_a_snak_is_a_difference(good: Any, broken: Any) -> None:
+    member = "precision" if good else "before"
+
+    def dated(number: Any) -> dict[str, Any]:
+        datavalue = time("+1995-05-01T00:00:00Z")
+        main = snak("P9", {**datavalue, "value": {**datavalue["value"], member: number}})
+        return item(claims={"P9": [statement("Q1$a", main, qualifiers={"P9": [main]})]})
+
+    assert check(dated(good), dated(broken)).removed
